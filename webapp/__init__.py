@@ -1,0 +1,79 @@
+"""Scenario Portal: the internal page in front of Exec's Scenario Studio."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from . import auth, errors, exec_api, headers, launches, oidc, ops, pages
+from .config import Settings
+from .exec_api import ExecClient
+from .transport import Limits, Transport, tls_context
+
+ROOT = Path(__file__).parent.parent
+
+# As many calls at once as threads that can make one (gunicorn.conf.py).
+POOL = 500
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the portal from its settings. Connects to nothing."""
+    app = Flask(__name__, template_folder=ROOT / "templates", static_folder=ROOT / "static")
+    app.extensions["settings"] = settings
+    configure(app, settings)
+    pages.init_app(app, settings)
+    headers.init_app(
+        app, https=settings.is_https, studio_origins=exec_api.http_origins(settings.exec_studio_hosts)
+    )
+    errors.init_app(app)
+    auth.init_app(app, settings, transport(settings, oidc.LIMITS))
+    launches.init_app(app, exec_client(settings))
+    app.register_blueprint(ops.bp)
+    mount(app, settings)
+    return app
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Set what Flask and Flask-WTF read from `app.config`."""
+    host_only = settings.is_https and not settings.base_path
+    app.config.update(
+        SECRET_KEY=settings.secret_keys[0],
+        SECRET_KEY_FALLBACKS=settings.secret_keys[1:],
+        SESSION_COOKIE_NAME="__Host-portal" if host_only else "portal",
+        SESSION_COOKIE_PATH=settings.base_path or "/",
+        SESSION_COOKIE_SECURE=settings.is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        # Longer than a sign-in lasts: one that has expired is still recognised as that person's.
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours, days=7),
+        SESSION_REFRESH_EACH_REQUEST=False,
+        MAX_CONTENT_LENGTH=256 * 1024,
+        MAX_FORM_MEMORY_SIZE=256 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,  # people type for hours; the token lives as long as the session
+        WTF_CSRF_SSL_STRICT=False,  # compares with the request's host, which a proxy may rewrite
+    )
+    app.logger.setLevel(logging.INFO)
+    app.url_map.merge_slashes = False  # it answers with a redirect built from the request's Host
+    CSRFProtect(app)
+
+
+def transport(settings: Settings, limits: Limits) -> Transport:
+    proxy = settings.https_proxy.get_secret_value() if settings.https_proxy else None
+    return Transport(tls_context(settings.ssl_cert_file), limits, POOL, proxy, settings.no_proxy)
+
+
+def exec_client(settings: Settings) -> ExecClient:
+    key = settings.exec_api_key.get_secret_value()
+    way_out = transport(settings, exec_api.LIMITS)
+    return ExecClient(settings.exec_api_url, key, settings.exec_studio_hosts, way_out)
+
+
+def mount(app: Flask, settings: Settings) -> None:
+    """Serve below the path of `PUBLIC_URL`, behind as many proxies as are trusted."""
+    app.wsgi_app = pages.Mount(app.wsgi_app, settings.base_path)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=0)  # type: ignore[method-assign]

@@ -1,0 +1,188 @@
+"""Who is signed in, and the way there and back: `g.user`, sign-in, callback, sign-out.
+
+What a person wanted before signing in travels in a signed cookie of ours; nobody else can name a target.
+"""
+
+import logging
+import time
+from dataclasses import asdict
+
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask_wtf.csrf import CSRFError
+from itsdangerous import BadData, URLSafeTimedSerializer
+from werkzeug.wrappers import Response as BaseResponse
+
+from .config import Settings
+from .oidc import PENDING, Provider, Stale, User
+from .transport import Transport
+
+bp = Blueprint("auth", __name__)
+log = logging.getLogger(__name__)
+
+# Everything else wants somebody signed in. The house test knows this list.
+OPEN_TO_STRANGERS = frozenset(
+    {
+        "auth.sign_in",
+        "auth.callback",
+        "auth.sign_out",
+        "auth.signed_out",
+        "launches.new",
+        "launches.create",
+        "ops.healthz",
+        "static",
+    }
+)
+
+WANTED_LIFETIME = 3600
+WANTED_PIECES = 2
+WANTED_PIECE_SIZE = 3600  # a browser silently drops a cookie of more than 4,096 bytes
+PROMPTS = frozenset({"select_account", "login"})
+
+
+class WantedTooLong(Exception):
+    """The address, prefilled text and all, does not fit into cookies."""
+
+
+def init_app(app: Flask, settings: Settings, transport: Transport) -> None:
+    app.extensions["provider"] = Provider(settings, transport)
+    app.extensions["wanted"] = URLSafeTimedSerializer(settings.secret_keys[::-1], salt="wanted")
+    app.before_request(load_user)
+    app.before_request(refuse_strangers)
+    app.before_request(refuse_foreign_posts)
+    app.register_blueprint(bp)
+
+
+def load_user() -> None:
+    """Put the person signed in on `g.user`, or None."""
+    g.user = None
+    if request.endpoint != "static":
+        signed_in = session.get("user")
+        if signed_in and signed_in["until"] > time.time():
+            g.user = User(**{name: signed_in[name] for name in ("issuer", "sub", "email", "name")})
+
+
+def refuse_strangers() -> BaseResponse | None:
+    """Send a stranger to the sign-in, except where the page itself knows what to do with one."""
+    if g.user or request.endpoint is None or request.endpoint in OPEN_TO_STRANGERS:
+        return None
+    response = redirect(url_for("auth.sign_in"), 303)
+    if request.method in ("GET", "HEAD"):
+        remember_wanted(response)
+    return response
+
+
+def refuse_foreign_posts() -> None:
+    """Hold every post but the form's own to our origin; that one gives the text back instead."""
+    if request.method == "POST" and request.endpoint != "launches.create" and not from_our_own_page():
+        raise CSRFError("posted from another site")
+
+
+def arriving() -> Response:
+    """Return a stranger's first page: it goes on to the sign-in by itself, and is the link's preview."""
+    response = make_response(render_template("arriving.html"))
+    remember_wanted(response)
+    return response
+
+
+@bp.get("/sign-in")
+def sign_in() -> BaseResponse:
+    prompt = request.args.get("prompt")
+    if g.user and prompt not in PROMPTS:
+        return _go_where_wanted()
+    callback_address = _settings().public_url + "/sign-in/callback"
+    return redirect(_provider().begin(callback_address, prompt if prompt in PROMPTS else None), 303)
+
+
+@bp.get("/sign-in/callback")
+def callback() -> BaseResponse:
+    try:
+        user = _provider().finish(request.args)
+    except Stale:
+        if g.user:  # Back to this page, or a second tab: nothing to complain about
+            return _go_where_wanted()
+        raise
+    others = {key: value for key, value in session.items() if key.startswith(PENDING)}
+    session.clear()
+    session.update(others)
+    session["user"] = {**asdict(user), "until": time.time() + _settings().session_hours * 3600}
+    session.permanent = True
+    log.info("signed in")
+    return _go_where_wanted()
+
+
+@bp.post("/sign-out")
+def sign_out() -> str:
+    """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
+    session.clear()
+    g.user = None
+    signed_out_address = _settings().public_url + "/signed-out"
+    address = _provider().end_session_address(signed_out_address)
+    return render_template("signing_out.html", address=address or url_for("auth.signed_out"))
+
+
+@bp.get("/signed-out")
+def signed_out() -> str:
+    return render_template("signed_out.html")
+
+
+def from_our_own_page() -> bool:
+    """Whether the browser says that a page of ours sent this; a browser that says nothing is believed.
+
+    `Sec-Fetch-Site` is no help: WebKit calls our own framed page a stranger's.
+    """
+    return request.headers.get("Origin", _settings().origin) == _settings().origin
+
+
+def remember_wanted(response: BaseResponse) -> None:
+    """Keep this request's path and query for after the sign-in. Raises `WantedTooLong`."""
+    query = request.query_string.decode("ascii", "ignore")
+    wanted = current_app.extensions["wanted"].dumps(request.path + (f"?{query}" if query else ""))
+    if len(wanted) > WANTED_PIECES * WANTED_PIECE_SIZE:
+        raise WantedTooLong
+    for number in range(WANTED_PIECES):
+        piece = wanted[number * WANTED_PIECE_SIZE : (number + 1) * WANTED_PIECE_SIZE]
+        _set_wanted_cookie(response, number, piece)
+
+
+def _go_where_wanted() -> BaseResponse:
+    pieces = "".join(request.cookies.get(f"wanted-{number}", "") for number in range(WANTED_PIECES))
+    try:
+        wanted = current_app.extensions["wanted"].loads(pieces, max_age=WANTED_LIFETIME)
+    except BadData:
+        wanted = "/"
+    response = redirect(_settings().base_path + wanted, 303)
+    for number in range(WANTED_PIECES):
+        _set_wanted_cookie(response, number, "")
+    return response
+
+
+def _set_wanted_cookie(response: BaseResponse, number: int, piece: str) -> None:
+    response.set_cookie(
+        f"wanted-{number}",
+        piece,
+        max_age=WANTED_LIFETIME if piece else 0,
+        path=url_for("auth.sign_in"),
+        secure=_settings().is_https,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _settings() -> Settings:
+    return current_app.extensions["settings"]  # type: ignore[no-any-return]
+
+
+def _provider() -> Provider:
+    return current_app.extensions["provider"]  # type: ignore[no-any-return]

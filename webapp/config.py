@@ -1,0 +1,249 @@
+"""The portal's settings, read once from the environment, a `.env` file and `NAME_FILE` files.
+
+The only reader of the environment. Knows nothing of Flask, of a database or of any other file here.
+"""
+
+import re
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+# One provider for every customer of the vendor: its e-mail claims say nothing about *our* company.
+MULTI_TENANT_ISSUERS = re.compile(
+    r"https://(accounts\.google\.com"
+    r"|(login\.microsoftonline\.com|sts\.windows\.net)"
+    r"/(common|organizations|consumers|9188040d-6c67-4c5b-b112-36a304b66dad)"
+    r")(/|$)"
+)
+
+
+class InvalidSettings(SystemExit):
+    """The configuration will not work; the text names every problem and no secret's value.
+
+    A `SystemExit`, so that whatever starts the portal stops with that text and without a traceback.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("The portal cannot start. Please change:\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def _split(value: object) -> object:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+def _parsed(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    return parts
+
+
+def _address(url: str) -> str:
+    """Check an address we call or are called by: https, or http on loopback; nothing after the path."""
+    parts = _parsed(url)
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise ValueError("must be a URL such as https://name.example.com")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("must begin with https:// (plain http is for localhost only)")
+    if parts.username is not None or parts.query or parts.fragment or re.search(r"[\s\\]", url):
+        raise ValueError("must not hold a user name, a query, a fragment or blanks")
+    return url
+
+
+def _proxy(url: SecretStr) -> SecretStr:
+    parts = _parsed(url.get_secret_value())
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise ValueError("must be a URL such as http://proxy.example.com:3128")
+    return url
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _one_by_one(pattern: str, example: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(values: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(pattern, value) for value in values):
+            raise ValueError(f"must be a comma-separated list such as {example}")
+        return tuple(value.lower() for value in values)
+
+    return check
+
+
+def _secret_keys(keys: SecretStr) -> SecretStr:
+    parts = [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
+    if not parts or any(len(key) < 16 for key in parts):
+        raise ValueError("each key needs at least 16 characters; `openssl rand -hex 32` makes a good one")
+    return SecretStr(",".join(parts))
+
+
+def _exec_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"exec_live_[A-Za-z0-9]{40}", key.get_secret_value()):
+        raise ValueError("must be exec_live_ and 40 letters and digits (Exec: Settings > API)")
+    return key
+
+
+def _readable_file(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    return path
+
+
+def _from_file(value: object) -> object:
+    if not isinstance(value, Path):
+        return value
+    try:
+        return value.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"its file cannot be read ({type(error).__name__})") from None
+
+
+HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Address = Annotated[str, AfterValidator(_address)]
+Count = Annotated[int, Field(ge=0)]
+Domains = Annotated[List, AfterValidator(_one_by_one(HOST, "acme.com,acme.co.uk"))]
+Hosts = Annotated[List, AfterValidator(_one_by_one(rf"(\*\.)?{HOST}(:\d{{1,5}})?", "*.app.exec.com"))]
+Emails = Annotated[List, AfterValidator(_one_by_one(r"[^@\s]+@[^@\s]+", "jane@acme.com,joe@acme.com"))]
+Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Takes a secret from the file that `NAME_FILE` names, as container platforms mount them."""
+
+    def __init__(self, settings_cls: type[BaseSettings], names: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self.names = names
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Path | None, str, bool]:
+        path = self.names.get(f"{field_name}_file") if field.annotation is SecretStr else None
+        return Path(path) if path else None, field_name, False
+
+    def __call__(self) -> dict[str, Path]:
+        fields = self.settings_cls.model_fields.items()
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields}
+        return {name: path for name, path in found.items() if path}
+
+
+class Settings(BaseSettings):
+    """Every setting, typed; the README's table describes them. Raises `InvalidSettings`."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    secret_key: Annotated[Secret, AfterValidator(_secret_keys)]
+    public_url: Annotated[Address, AfterValidator(_without_slash)]
+
+    oidc_issuer: Address
+    oidc_client_id: str
+    oidc_client_secret: Secret
+    oidc_email_claim: str = "email"
+    allowed_email_domains: Domains = ()
+    allowed_groups: List = ()
+    oidc_trust_unverified_email: Annotated[bool, Field(validate_default=True)] = False
+
+    exec_api_key: Annotated[Secret, AfterValidator(_exec_key)]
+    exec_api_url: Annotated[Address, AfterValidator(_without_slash)] = "https://api.exec.com/rest/v1"
+    exec_studio_hosts: Hosts = ("*.app.exec.com",)
+
+    trusted_proxies: Count = 0
+    session_hours: Annotated[int, Field(ge=1)] = 8
+    support_contact: str = ""
+
+    ssl_cert_file: Annotated[Path, AfterValidator(_readable_file)] | None = None
+    https_proxy: Annotated[Secret, AfterValidator(_proxy)] | None = None
+    no_proxy: List = ()
+
+    def __init__(self, **values: object) -> None:
+        try:
+            super().__init__(**values)  # type: ignore[arg-type]  # names and types are pydantic's to check
+        except ValidationError as error:
+            raise InvalidSettings([_problem(entry) for entry in error.errors()]) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the name is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: the environment, a secret's file, `.env`."""
+        sources = (env_settings, dotenv_settings)
+        names = ChainMap(*(dict(s.env_vars) for s in sources if isinstance(s, EnvSettingsSource)))
+        return init_settings, env_settings, SecretFiles(settings_cls, names), dotenv_settings
+
+    @field_validator("oidc_trust_unverified_email")
+    @classmethod
+    def _trust_has_bounds(cls, trust: bool, info: ValidationInfo) -> bool:
+        if not trust:
+            if info.data.get("oidc_email_claim", "email") != "email":
+                raise ValueError(
+                    "must be true when OIDC_EMAIL_CLAIM is not email: no provider vouches for it"
+                )
+            return trust
+        if not info.data.get("allowed_email_domains"):
+            raise ValueError("needs ALLOWED_EMAIL_DOMAINS: otherwise anybody could claim any address")
+        if MULTI_TENANT_ISSUERS.match(info.data.get("oidc_issuer", "")):
+            raise ValueError("needs an OIDC_ISSUER of your own: this one signs in people of every company")
+        return trust
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The signing keys, the current one first."""
+        return self.secret_key.get_secret_value().split(",")
+
+    @property
+    def origin(self) -> str:
+        """`PUBLIC_URL` as a browser writes it in an `Origin` header (RFC 6454, section 6.2)."""
+        parts = urlsplit(self.public_url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        return f"{parts.scheme}://{host}" + ("" if parts.port in (None, usual) else f":{parts.port}")
+
+    @property
+    def base_path(self) -> str:
+        """The path of `PUBLIC_URL`: empty, or `/scenarios`."""
+        return urlsplit(self.public_url).path
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.startswith("https://")
+
+
+def _problem(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"

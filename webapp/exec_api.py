@@ -1,0 +1,216 @@
+"""The client of Exec's API: one function per operation that the portal uses.
+
+Knows requests and Exec's words; knows nothing of Flask, forms or rows. The vendor's description:
+https://docs.exec.com/api-reference/scenario-studio/create-scenario-studio-session
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests import Response, Session
+
+from .transport import Limits, Transport, equip
+
+# The whole call ends within 20 s: gunicorn's graceful timeout (30 s) is longer.
+LIMITS = Limits(connect=4, headers=10, body=6, size=64 * 1024)
+DEFAULT_RETRY_AFTER = 60
+LONGEST_RETRY_AFTER = 24 * 3600
+LOOPBACK = frozenset({"localhost", "127.0.0.1"})
+
+
+class ExecError(Exception):
+    """Exec did not create a session. The text is for the log: it names no person, prompt or key."""
+
+
+class NotAMember(ExecError):
+    """400 `user_not_found`: the e-mail belongs to nobody in the Exec workspace (not invited, or a typo)."""
+
+
+class ExecRefusedRequest(ExecError):
+    """Any other 400, a 413 or a 422: Exec will not take this prompt. `message` is Exec's own, untrusted."""
+
+    def __init__(self, text: str, message: str) -> None:
+        super().__init__(text)
+        self.message = message
+
+
+class ExecRefusedKey(ExecError):
+    """401 or 403: the key is wrong, deactivated or deleted, or the workspace is inactive."""
+
+
+class ExecBusy(ExecError):
+    """429: a limit of the workspace is reached. `retry_after` is in seconds."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class ExecUnavailable(ExecError):
+    """5xx, a timeout or a broken connection: whether a session was created is unknown."""
+
+
+class ExecUntrusted(ExecError):
+    """An answer that the description does not allow: no JSON, no URL, or a URL to somewhere else."""
+
+
+@dataclass(frozen=True)
+class ExecSession:
+    """What the API answered: an opaque id, where to send the person, and whether it was made just now."""
+
+    id: str
+    url: str
+    is_new: bool
+
+
+class ExecClient:
+    """Holds the key and the kept connections; safe to share between threads."""
+
+    def __init__(
+        self, base_url: str, api_key: str, studio_hosts: tuple[str, ...], transport: Transport
+    ) -> None:
+        self.base_url = base_url
+        self.studio_hosts = studio_hosts
+        self._session = Session()
+        equip(self._session, transport)
+        self._session.headers["Authorization"] = f"Bearer {api_key}"
+
+    def create_scenario_studio_session(self, user_email: str, prompt: str, request_id: str) -> ExecSession:
+        """POST /scenario-studio. The same `request_id` returns the same session. Raises `ExecError`."""
+        body = {"user_email": user_email, "prompt": prompt, "request_id": request_id}
+        try:
+            response = self._session.post(
+                f"{self.base_url}/scenario-studio", json=body, allow_redirects=False, timeout=LIMITS.headers
+            )
+        except requests.RequestException as error:
+            # The exception's own text may hold the address of a proxy, user name and password included.
+            raise ExecUnavailable(type(error).__name__) from None
+        if response.status_code != 200:
+            raise _refusal(response)
+        return self._exec_session(response)
+
+    def _exec_session(self, response: Response) -> ExecSession:
+        answer = _json_object(response)
+        url = answer.get("url")
+        if not isinstance(url, str):
+            raise ExecUntrusted(f"200 without a url; {_shape(response)}")
+        if not is_studio_url(url, self.studio_hosts):
+            raise ExecUntrusted(f"200 with a url outside EXEC_STUDIO_HOSTS: host {_host(url)!r}")
+        return ExecSession(str(answer.get("id", "")), url, answer.get("is_new") is not False)
+
+
+def is_studio_url(url: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a person may be sent there: https (http on loopback only) to an allowed host and port.
+
+    An entry is `host`, `*.host` (one or more labels in front, never the bare host) or either with a port.
+    Browsers read `\\`, blanks and control characters in ways that URL parsers do not: none may be in it.
+    """
+    if re.search(r"[\x00-\x20\x7f-\x9f\\\s]", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    if "@" in parts.netloc or not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", host):
+        return False
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
+        return False
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return any(_matches(host, port or usual, entry, usual) for entry in allowed)
+
+
+def http_origins(allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the entries on loopback as http origins: a content policy has to name those."""
+    return tuple(f"http://{entry}" for entry in allowed if entry.partition(":")[0] in LOOPBACK)
+
+
+def _matches(host: str, port: int, entry: str, usual_port: int) -> bool:
+    pattern, _, entry_port = entry.partition(":")
+    if port != int(entry_port or usual_port):
+        return False
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+
+
+def _refusal(response: Response) -> ExecError:
+    status = response.status_code
+    error = _json_object(response).get("error")
+    error = error if isinstance(error, dict) else {}
+    text = f"{status} {_word(error.get('type'))} {_word(error.get('code'))}"
+    if status == 400 and error.get("code") == "user_not_found":
+        return NotAMember(text)
+    if status in (400, 413, 422):
+        message = error.get("message")
+        return ExecRefusedRequest(text, message[:500] if isinstance(message, str) else "")
+    if status in (401, 403):
+        return ExecRefusedKey(text)
+    if status == 429:
+        return ExecBusy(text, _retry_after(response, error))
+    if status >= 500 or status in (408, 409, 425):
+        return ExecUnavailable(text)
+    return ExecUntrusted(f"{text}; {_shape(response)}")
+
+
+def _retry_after(response: Response, error: Mapping[str, Any]) -> float:
+    """Return seconds: the header, else `error.retry_after`, else `retry_after`; capped at a day.
+
+    The description is silent on where it stands and in which form (RFC 9110, section 10.2.3, has two).
+    """
+    hints = (response.headers.get("Retry-After"), error.get("retry_after"))
+    for hint in (*hints, _json_object(response).get("retry_after")):
+        seconds = _seconds(hint)
+        if seconds is not None:
+            return min(max(seconds, 1), LONGEST_RETRY_AFTER)
+    return DEFAULT_RETRY_AFTER
+
+
+def _seconds(hint: object) -> float | None:
+    try:
+        seconds = float(hint)  # type: ignore[arg-type]  # anything else is the ValueError below
+    except (TypeError, ValueError):
+        return _seconds_until(hint)
+    return seconds if seconds == seconds else None  # NaN
+
+
+def _seconds_until(date: object) -> float | None:
+    try:
+        when = parsedate_to_datetime(str(date))
+    except ValueError:
+        try:
+            when = datetime.fromisoformat(str(date))
+        except ValueError:
+            return None
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
+
+
+def _json_object(response: Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except (JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _shape(response: Response) -> str:
+    content_type = response.headers.get("Content-Type", "no content type")
+    return f"{_word(content_type.partition(';')[0])}, {len(response.content)} bytes"
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "")[:100]
+    except ValueError:
+        return ""
+
+
+def _word(value: object) -> str:
+    """Return a vendor's word fit for a log line: short, printable, nothing that forges another line."""
+    return re.sub(r"[^A-Za-z0-9_./+-]", "?", value)[:60] if isinstance(value, str) else "-"

@@ -1,0 +1,46 @@
+"""What every answer tells the browser: who may frame it, what may run in it, who may keep it.
+
+Knows pages only by what they ask for on `g`; imports nothing of the portal.
+"""
+
+from flask import Flask, Response, g, request
+
+STATIC_LIFETIME = 365 * 24 * 3600
+
+
+def init_app(app: Flask, *, https: bool, studio_origins: tuple[str, ...]) -> None:
+    """Send the headers with every answer. `studio_origins`: http origins on loopback, for `form-action`."""
+
+    @app.after_request
+    def send_headers(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", _policy(studio_origins))
+        response.headers["X-Frame-Options"] = "DENY"
+        # Stricter than this, posts carry `Origin: null` and our own check refuses them.
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Permissions-Policy"] = (
+            "camera=(), microphone=(), geolocation=(), browsing-topics=()"
+        )
+        if https:
+            response.headers["Strict-Transport-Security"] = f"max-age={STATIC_LIFETIME}"
+        _set_cache(response)
+        return response
+
+
+def _policy(studio_origins: tuple[str, ...]) -> str:
+    # Chromium applies form-action to every redirect after a post: the portal's, the studio's own to its
+    # sign-in, and so on to hosts nobody can list.
+    onwards = " ".join(("https:", *studio_origins)) if g.get("form_leads_to_studio") else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        f"base-uri 'none'; frame-ancestors 'none'; form-action 'self' {onwards}".rstrip()
+    )
+
+
+def _set_cache(response: Response) -> None:
+    if request.endpoint == "static":
+        # With `?v=` the address changes with the content; a module that imports another leaves it out.
+        kept = f"public, max-age={STATIC_LIFETIME}, immutable" if "v" in request.args else "no-cache"
+        response.headers["Cache-Control"] = kept
+    else:
+        response.headers["Cache-Control"] = "no-store"

@@ -1,0 +1,48 @@
+"""What every page shares: words for all templates, addresses of static files, where the portal is mounted."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from jinja2 import StrictUndefined
+
+from .config import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["support_contact"] = settings.support_contact
+    app.jinja_env.globals["public_url"] = settings.public_url
+    versions: dict[str, str] = {}
+
+    @app.url_defaults
+    def add_version(endpoint: str, values: dict[str, str]) -> None:
+        """Let a static file's address change with its content, so that browsers may keep it for good."""
+        if endpoint == "static" and app.static_folder:
+            name = values["filename"]
+            if name not in versions:
+                versions[name] = sha256(Path(app.static_folder, name).read_bytes()).hexdigest()[:12]
+            values["v"] = versions[name]
+
+
+class Mount:
+    """Serves the portal below the path of `PUBLIC_URL`; health answers at the root as well."""
+
+    def __init__(self, app: "WSGIApplication", path: str) -> None:
+        self.app = app
+        self.path = path
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(f"{self.path}/") or path == self.path:
+            environ["SCRIPT_NAME"] = self.path
+            environ["PATH_INFO"] = path[len(self.path) :] or "/"
+        elif path not in ("/healthz", "/readyz"):
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = self.path, "/-/outside"
+        return self.app(environ, start_response)
