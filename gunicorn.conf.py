@@ -4,6 +4,9 @@ import logging
 import re
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from webapp.ops import start_erasing
 
 bind = "0.0.0.0:8000"
 wsgi_app = "wsgi:app"
@@ -48,3 +51,7 @@ class WithoutRequestLines(logging.Filter):
 
 def on_starting(server: Arbiter) -> None:
     server.log.error_log.addFilter(WithoutRequestLines())
+
+
+def post_worker_init(worker: Worker) -> None:
+    start_erasing(worker.wsgi)

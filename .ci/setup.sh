@@ -46,7 +46,6 @@ dev() {
 
 missing() {
     .venv/bin/python tests/engines.py
-    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
 }
 
 # What is still missing afterwards, its tests report as not run, or fail with CI=true; no Chromium fails here.

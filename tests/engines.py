@@ -36,8 +36,8 @@ HOSTS = ("portal.test", "intranet.test", "idp.test", "studio.test", "evil.test")
 # The popup blocker stays on: chromedriver and Playwright switch it off unless told not to.
 POPUPS_ALLOWED = "--disable-popup-blocking"
 CHROMIUM_FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 
@@ -189,6 +189,8 @@ class OverMarionette:
     def send(self, command: str, parameters: dict[str, Json]) -> Json:
         if command == "SwitchToFrame" and parameters["id"]:
             parameters = {"element": parameters["id"][ELEMENT]}
+        elif command == "NewSession":
+            parameters = parameters["capabilities"]["alwaysMatch"]
         message = json.dumps([0, next(self.numbers), f"WebDriver:{command}", parameters]).encode()
         self.socket.sendall(b"%d:%s" % (len(message), message))
         _, _, error, result = self._receive()
@@ -356,11 +358,11 @@ class Browser:
 
 
 class Lab:
-    """A network of the browsers' own: the HOSTS lead to servers of the test, by TLS, and nothing leads elsewhere.
+    """A network of the browsers' own: the HOSTS lead to servers of the test, and nothing leads elsewhere.
 
-    `routes` says which port of this machine serves a name. Browsers come by a proxy, so the names need no root,
-    no hosts file and no port in the address; a server under test reaches them the same way, with `HTTPS_PROXY`
-    and `SSL_CERT_FILE`.
+    `routes` says which port of this machine serves a name, by TLS. Browsers come by a proxy, so the names
+    need no root, no hosts file and no port in the address; a server under test reaches them the same way,
+    with `HTTPS_PROXY` and `SSL_CERT_FILE`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -376,9 +378,9 @@ class Lab:
         threading.Thread(target=self.proxy.serve_forever, daemon=True).start()
 
     @property
-    def proxy_address(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self.proxy.server_address[1]}"
+    def proxy_port(self) -> int:
+        """The proxy's port on this machine."""
+        return int(self.proxy.server_address[1])
 
     def server_context(self) -> ssl.SSLContext:
         """For a server inside the test process; one outside reads `cert_file`, which holds the key too."""
@@ -408,7 +410,9 @@ class _Tunnel(socketserver.StreamRequestHandler):
         method, target, *_ = [*self.rfile.readline().decode("latin-1").split(), "", ""]
         while self.rfile.readline().strip():
             pass
-        port = self.server.routes.get(target.rpartition(":")[0])
+        host, _, asked = target.rpartition(":")
+        # WebKitGTK goes through the proxy to this machine's own addresses too.
+        port = int(asked) if host in {"localhost", "127.0.0.1"} else self.server.routes.get(host)
         if method != "CONNECT" or port is None:
             self.wfile.write(
                 b"HTTP/1.1 502 Not in this lab\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -438,13 +442,9 @@ def launch(engine: Engine, lab: Lab, *, javascript: bool = True) -> Iterator[Bro
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         start = {Engine.CHROMIUM: _chromium, Engine.WEBKIT: _webkit}.get(engine, _firefox)
-        connection, capabilities = start(stack, home, engine, javascript)
+        connection, capabilities = start(stack, home, lab, engine, javascript)
         stack.callback(connection.close)
-        always = {
-            "acceptInsecureCerts": True,
-            "proxy": {"proxyType": "manual", "sslProxy": lab.proxy_address, "httpProxy": lab.proxy_address},
-            **capabilities,
-        }
+        always = {"acceptInsecureCerts": True, **capabilities}
         connection.send("NewSession", {"capabilities": {"alwaysMatch": always}})
         try:
             yield Browser(engine, connection)
@@ -456,11 +456,17 @@ def launch(engine: Engine, lab: Lab, *, javascript: bool = True) -> Iterator[Bro
 Started = tuple[Connection, dict[str, Json]]
 
 
-def _chromium(stack: contextlib.ExitStack, home: Path, _engine: Engine, javascript: bool) -> Started:
+def _chromium(
+    stack: contextlib.ExitStack, home: Path, lab: Lab, _engine: Engine, javascript: bool
+) -> Started:
     log = _run(stack, home, ["chromedriver", "--port=0"])
     options = {
         "binary": find_chromium(),
-        "args": [*CHROMIUM_FLAGS, f"--user-data-dir={home}/profile"],
+        "args": [
+            *CHROMIUM_FLAGS,
+            f"--user-data-dir={home}/profile",
+            f"--proxy-server=http://127.0.0.1:{lab.proxy_port}",
+        ],
         "excludeSwitches": [POPUPS_ALLOWED.removeprefix("--")],
         "prefs": {
             "profile.cookie_controls_mode": 1,
@@ -470,12 +476,17 @@ def _chromium(stack: contextlib.ExitStack, home: Path, _engine: Engine, javascri
     return OverHttp(int(_logged(log, r"successfully on port (\d+)"))), {"goog:chromeOptions": options}
 
 
-def _firefox(stack: contextlib.ExitStack, home: Path, engine: Engine, javascript: bool) -> Started:
+def _firefox(stack: contextlib.ExitStack, home: Path, lab: Lab, engine: Engine, javascript: bool) -> Started:
     preferences = {
         "marionette.port": 0,
         "dom.disable_open_during_load": True,
         "network.cookie.cookieBehavior": 1 if engine is Engine.FIREFOX_STRICT else 5,
         "javascript.enabled": javascript,
+        "network.proxy.type": 1,
+        "network.proxy.http": "127.0.0.1",
+        "network.proxy.http_port": lab.proxy_port,
+        "network.proxy.ssl": "127.0.0.1",
+        "network.proxy.ssl_port": lab.proxy_port,
     }
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items()]
     profile = home / "profile"
@@ -486,7 +497,7 @@ def _firefox(stack: contextlib.ExitStack, home: Path, engine: Engine, javascript
     return OverMarionette(int(_logged(log, r"Marionette\tINFO\tListening on port (\d+)"))), {}
 
 
-def _webkit(stack: contextlib.ExitStack, home: Path, _engine: Engine, javascript: bool) -> Started:
+def _webkit(stack: contextlib.ExitStack, home: Path, lab: Lab, _engine: Engine, javascript: bool) -> Started:
     display = _run(
         stack, home, ["Xvfb", "-displayfd", "1", "-nolisten", "tcp", "-screen", "0", "1280x1024x24"]
     )
@@ -495,14 +506,19 @@ def _webkit(stack: contextlib.ExitStack, home: Path, _engine: Engine, javascript
     command = ["dbus-run-session", "--", "WebKitWebDriver", f"--port={port}"]
     _run(stack, home, command, DISPLAY=":" + _logged(display, r"^(\d+)$"))
     _until(lambda: _listening(port), "WebKitWebDriver")
-    arguments = ["--automation", "--enable-itp", f"--enable-javascript={str(javascript).lower()}"]
+    arguments = [
+        "--automation",
+        "--enable-itp",
+        f"--enable-javascript={str(javascript).lower()}",
+        f"--proxy=http://127.0.0.1:{lab.proxy_port}",
+    ]
     return OverHttp(port), {
         "webkitgtk:browserOptions": {"binary": find_minibrowser(), "args": arguments},
     }
 
 
 def _run(stack: contextlib.ExitStack, home: Path, command: list[str], **environment: str) -> Path:
-    """Start a program with a home of its own, to be ended with the stack; returns the file of what it says."""
+    """Start a program with a home of its own, to be ended with the stack; returns its log."""
     log = home / f"{Path(command[0]).name}.log"
     homes = dict.fromkeys(
         ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"), str(home)

@@ -16,6 +16,10 @@ PAGES = {
     "/cookie": "<p id=sent>{cookie}</p>",
     "/frame": '<iframe src="https://portal.test/cookie"></iframe>',
     "/type": "<title>{host}</title><label>Say <input id=said></label>",
+    "/framed-form": '<iframe src="https://portal.test/form"></iframe>',
+    "/form": """
+        <form action=/type target=_blank><input id=said name=q> <button>Send</button></form>
+    """,
     "/popup": """
         <title>Popup</title><button id=now>Now</button> <button id=late>Late</button> <p id=result></p>
         <script>
@@ -32,7 +36,9 @@ class Pages(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        page = PAGES.get(self.path, "").replace("{cookie}", self.headers.get("Cookie", "none"))
+        page = PAGES.get(self.path.partition("?")[0], "").replace(
+            "{cookie}", self.headers.get("Cookie", "none")
+        )
         body = page.replace("{host}", self.headers["Host"]).encode()
         self.send_response(200 if page else 404)
         self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -92,7 +98,8 @@ def framed_cookie(browser: Browser, top: str) -> str:
 
 
 @engines(Engine.CHROMIUM, Engine.FIREFOX_STRICT, Engine.WEBKIT)
-def test_a_framed_third_party_keeps_no_cookie(browser: Browser) -> None:
+def test_a_framed_third_party_sees_and_keeps_no_cookie(browser: Browser) -> None:
+    browser.open("https://portal.test/cookie")
     assert framed_cookie(browser, "intranet.test") == "none"
     assert framed_cookie(browser, "intranet.test") == "none"
 
@@ -135,6 +142,18 @@ def test_a_person_can_type_and_read(browser: Browser) -> None:
     browser.type("#said", "Grüße, 世界")
     assert browser.value("#said") == "Grüße, 世界"
     assert browser.screenshot().startswith(b"\x89PNG")
+
+
+@engines(*Engine)
+def test_a_framed_form_opens_a_new_tab(browser: Browser) -> None:
+    browser.open("https://intranet.test/framed-form")
+    browser.frame('iframe[src^="https://portal.test/"]')
+    browser.type("#said", "hello")
+    with browser.new_window():
+        browser.click("button")
+    assert browser.wait(lambda: browser.title, "a title") == "portal.test"
+    assert browser.url == "https://portal.test/type?q=hello"
+    assert len(browser.windows) == 2
 
 
 @pytest.mark.parametrize("engine", Engine)

@@ -8,9 +8,11 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, errors, exec_api, headers, launches, oidc, ops, pages
+from . import auth, drafts, errors, exec_api, headers, launches, oidc, ops, pages
 from .config import Settings
 from .exec_api import ExecClient
+from .pace import Pacer
+from .store import Store, StoreUnavailable, migrate
 from .transport import Limits, Transport, tls_context
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +22,7 @@ POOL = 500
 
 
 def create_app(settings: Settings) -> Flask:
-    """Build the portal from its settings. Connects to nothing."""
+    """Build the portal from its settings, on a database that is up to date."""
     app = Flask(__name__, template_folder=ROOT / "templates", static_folder=ROOT / "static")
     app.extensions["settings"] = settings
     configure(app, settings)
@@ -30,7 +32,9 @@ def create_app(settings: Settings) -> Flask:
     )
     errors.init_app(app)
     auth.init_app(app, settings, transport(settings, oidc.LIMITS))
-    launches.init_app(app, exec_client(settings))
+    drafts.init_app(app)
+    store = open_store(settings)
+    launches.init_app(app, store, pacer(settings, store), exec_client(settings))
     app.register_blueprint(ops.bp)
     mount(app, settings)
     return app
@@ -69,6 +73,21 @@ def exec_client(settings: Settings) -> ExecClient:
     key = settings.exec_api_key.get_secret_value()
     way_out = transport(settings, exec_api.LIMITS)
     return ExecClient(settings.exec_api_url, key, settings.exec_studio_hosts, way_out)
+
+
+def open_store(settings: Settings) -> Store:
+    """Bring the database up to date. Stops the start with one sentence when it cannot be reached."""
+    url = settings.database_url.get_secret_value()
+    try:
+        migrate(url)
+    except StoreUnavailable as error:
+        raise SystemExit(f"The portal cannot start: DATABASE_URL cannot be reached ({error})") from None
+    return Store(url)
+
+
+def pacer(settings: Settings, store: Store) -> Pacer:
+    access = settings.exec_api_key.get_secret_value() + ",".join(settings.exec_studio_hosts)
+    return Pacer(store, settings.exec_creations_per_minute, settings.creations_per_person_per_hour, access)
 
 
 def mount(app: Flask, settings: Settings) -> None:

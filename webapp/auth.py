@@ -38,9 +38,12 @@ OPEN_TO_STRANGERS = frozenset(
         "auth.callback",
         "auth.sign_out",
         "auth.signed_out",
+        "drafts.create",
+        "drafts.show",
         "launches.new",
         "launches.create",
         "ops.healthz",
+        "ops.readyz",
         "static",
     }
 )
@@ -65,12 +68,15 @@ def init_app(app: Flask, settings: Settings, transport: Transport) -> None:
 
 
 def load_user() -> None:
-    """Put the person signed in on `g.user`, or None."""
-    g.user = None
-    if request.endpoint != "static":
-        signed_in = session.get("user")
-        if signed_in and signed_in["until"] > time.time():
-            g.user = User(**{name: signed_in[name] for name in ("issuer", "sub", "email", "name")})
+    """Put the person signed in on `g.user`, or one whose sign-in has expired on `g.former_user`."""
+    g.user = g.former_user = None
+    signed_in = None if request.endpoint == "static" else session.get("user")
+    if signed_in:
+        user = User(**{name: signed_in[name] for name in ("issuer", "sub", "email", "name")})
+        if signed_in["until"] > time.time():
+            g.user = user
+        else:
+            g.former_user = user
 
 
 def refuse_strangers() -> BaseResponse | None:
@@ -84,8 +90,9 @@ def refuse_strangers() -> BaseResponse | None:
 
 
 def refuse_foreign_posts() -> None:
-    """Hold every post but the form's own to our origin; that one gives the text back instead."""
-    if request.method == "POST" and request.endpoint != "launches.create" and not from_our_own_page():
+    """Hold posts to our origin, except those of a text: they give it back instead."""
+    lenient = request.endpoint in ("launches.create", "drafts.create")
+    if request.method == "POST" and not lenient and not from_our_own_page():
         raise CSRFError("posted from another site")
 
 

@@ -33,10 +33,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # One provider for every customer of the vendor: its e-mail claims say nothing about *our* company.
 MULTI_TENANT_ISSUERS = re.compile(
-    r"https://(accounts\.google\.com"
-    r"|(login\.microsoftonline\.com|sts\.windows\.net)"
+    r"https://(accounts\.google\.com\.?(:443)?"
+    r"|(login\.microsoftonline\.com|sts\.windows\.net)\.?(:443)?"
     r"/(common|organizations|consumers|9188040d-6c67-4c5b-b112-36a304b66dad)"
-    r")(/|$)"
+    r")(/|$)",
+    re.IGNORECASE,
 )
 
 
@@ -73,7 +74,7 @@ def _address(url: str) -> str:
         raise ValueError("must be a URL such as https://name.example.com")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError("must begin with https:// (plain http is for localhost only)")
-    if parts.username is not None or parts.query or parts.fragment or re.search(r"[\s\\]", url):
+    if parts.username is not None or re.search(r"[\s\\?#]", url):
         raise ValueError("must not hold a user name, a query, a fragment or blanks")
     return url
 
@@ -111,6 +112,12 @@ def _exec_key(key: SecretStr) -> SecretStr:
     return key
 
 
+def _database(url: SecretStr) -> SecretStr:
+    if not re.match(r"(sqlite:///|postgres(ql(\+psycopg)?)?://)", url.get_secret_value()):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return url
+
+
 def _readable_file(path: Path) -> Path:
     try:
         path.open("rb").close()
@@ -123,9 +130,12 @@ def _from_file(value: object) -> object:
     if not isinstance(value, Path):
         return value
     try:
-        return value.read_text(encoding="utf-8").strip()
+        secret = value.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"its file cannot be read ({type(error).__name__})") from None
+    if not secret:
+        raise ValueError("its file is empty")
+    return secret
 
 
 HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -174,6 +184,14 @@ class Settings(BaseSettings):
     exec_api_key: Annotated[Secret, AfterValidator(_exec_key)]
     exec_api_url: Annotated[Address, AfterValidator(_without_slash)] = "https://api.exec.com/rest/v1"
     exec_studio_hosts: Hosts = ("*.app.exec.com",)
+
+    exec_creations_per_minute: Count = 10
+    creations_per_person_per_hour: Count = 20
+
+    database_url: Annotated[Secret, AfterValidator(_database)] = SecretStr(
+        f"sqlite:///{Path(__file__).parents[1] / 'instance' / 'portal.db'}"
+    )
+    retention_days: Annotated[int, Field(ge=1)] = 30
 
     trusted_proxies: Count = 0
     session_hours: Annotated[int, Field(ge=1)] = 8

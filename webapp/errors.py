@@ -10,8 +10,8 @@ from flask import Flask, g, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from . import exec_api
 from .oidc import SignInFailed
+from .store import Launch, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +23,7 @@ class Page:
     title: str
     text: str
     support: bool = False
-    detail: str = ""
-
-    def filled(self, **words: str) -> "Page":
-        """Return the page with its blanks filled in; `detail` is somebody else's sentence."""
-        return replace(self, text=self.text.format(**words), detail=words.get("detail", ""))
+    detail: str = ""  # somebody else's sentence
 
 
 PAGES = {
@@ -38,68 +34,65 @@ PAGES = {
     500: Page("Something broke on our side", "Please try again in a minute.", support=True),
     503: Page("The portal cannot answer right now", "Please try again in a minute.", support=True),
 }
-SIGN_IN_FIRST = Page("You are not signed in any more", "Your text is safe on this page.")
+EXPIRED_FORM = Page("This page had expired", "Your text is still here: press Create scenario again.")
+STORE_AWAY = Page(
+    "The portal cannot save your text right now",
+    "Nothing was created. Your text is still here: press Create scenario again in a moment.",
+    support=True,
+)
+TOO_MANY_DRAFTS = Page(
+    "Too many texts are waiting for a sign-in",
+    "Your text is still here. Wait a minute, then press Create scenario again.",
+)
+NO_DRAFT = Page(
+    "This text is not here any more",
+    "It waited for a sign-in for more than half an hour, or belongs to another browser or person.",
+)
 EXPIRED_PAGE = Page("This page had expired", "Nothing was sent. Go back, reload the page and try again.")
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """What Exec's failure becomes: the answer's status, the log's level, the words above the form."""
-
-    status: int
-    level: int
-    page: Page
-
-
-REFUSALS: dict[type[exec_api.ExecError], Refusal] = {
-    exec_api.NotAMember: Refusal(
-        422,
-        logging.INFO,
-        Page(
-            "You are not a member of the Exec workspace yet",
-            "Exec does not know {email}. Ask for an invitation to Exec for this address, "
-            "then press Create scenario again.",
-            support=True,
-        ),
+# Why a launch waits, or was refused, by its `reason`.
+REASONS = {
+    "not_a_member": Page(
+        "You are not a member of the Exec workspace yet",
+        "Exec does not know {email}. Ask for an invitation to Exec for this address, "
+        "then press Create scenario again. Your text is kept.",
+        support=True,
     ),
-    exec_api.ExecRefusedRequest: Refusal(
-        422,
-        logging.INFO,
-        Page("Exec did not accept this description", "Change it and press Create scenario again."),
+    "not_accepted": Page(
+        "Exec did not accept this description", "Change it and press Create scenario again."
     ),
-    exec_api.ExecRefusedKey: Refusal(
-        503,
-        logging.ERROR,
-        Page("The portal's access to Exec is not working", "Your text is safe here.", support=True),
+    "expired": Page("This scenario was never created", "It waited too long and was given up."),
+    "cancelled": Page("You cancelled this scenario", "Nothing was created."),
+    "no_access": Page(
+        "The portal's access to Exec is not working",
+        "Your text is safe; it goes through as soon as the access is repaired.",
+        support=True,
     ),
-    exec_api.ExecUntrusted: Refusal(
-        503,
-        logging.ERROR,
-        Page(
-            "Exec answered something we do not trust",
-            "So you were not sent there. Your text is safe here.",
-            support=True,
-        ),
+    "untrusted": Page(
+        "Exec answered something we do not trust",
+        "So you were not sent there. Your text is safe; the portal tries again by itself.",
+        support=True,
     ),
-    exec_api.ExecBusy: Refusal(
-        503,
-        logging.WARNING,
-        Page(
-            "Exec is busy",
-            "Too many scenarios are being created at this moment. Press Create scenario again {when}.",
-        ),
+    "busy": Page(
+        "Exec is busy", "Too many scenarios are being created at this moment. Yours keeps its place."
     ),
-    exec_api.ExecUnavailable: Refusal(
-        503,
-        logging.WARNING,
-        Page("Exec does not answer right now", "Your text is safe here. Press Create scenario again {when}."),
-    ),
+    "unavailable": Page("Exec does not answer right now", "The portal tries again by itself."),
 }
+
+
+def explain(launch: Launch) -> Page | None:
+    """Return what to say of a launch's reason, if it has one."""
+    if launch.reason is None:
+        return None
+    page = REASONS[launch.reason]
+    return replace(page, text=page.text.format(email=launch.email), detail=launch.detail or "")
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(SignInFailed, sign_in_failed)
     app.register_error_handler(CSRFError, expired)
+    app.register_error_handler(StoreUnavailable, store_unavailable)
     app.register_error_handler(HTTPException, http_error)
 
 
@@ -113,6 +106,11 @@ def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
 
 def expired(_: CSRFError) -> tuple[str, int]:
     return _error_page(EXPIRED_PAGE), 400
+
+
+def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]]:
+    log.error("%s: the database does not answer: %s", request.path, error)
+    return _error_page(PAGES[503]), 503, {"Retry-After": "5"}
 
 
 def http_error(error: HTTPException) -> tuple[str, int] | HTTPException:

@@ -1,89 +1,234 @@
-"""The form, and what becomes of it: a scenario in Scenario Studio."""
+"""The form, and what becomes of it: a launch that waits its turn, and a session in Scenario Studio."""
 
-import json
 import logging
-from hashlib import sha256
-from uuid import UUID, uuid5
+import math
+from uuid import UUID
 
-from flask import Blueprint, Flask, current_app, g, redirect, render_template, request
+from flask import Blueprint, Flask, abort, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import auth, errors
-from .exec_api import ExecBusy, ExecClient, ExecError, ExecRefusedRequest
-from .forms import PromptForm, prefill
-from .oidc import User
+from . import auth, drafts, errors
+from .auth import WantedTooLong
+from .config import Settings
+from .exec_api import (
+    ExecBusy,
+    ExecClient,
+    ExecError,
+    ExecRefusedKey,
+    ExecRefusedRequest,
+    ExecUntrusted,
+    NotAMember,
+)
+from .forms import TOKEN, PromptForm, new_token, prefill
+from .pace import Lease, Pacer
+from .pages import form_page
 from .starters import STARTERS
+from .store import PAGE, Launch, Recorded, Store, StoreUnavailable
 
 bp = Blueprint("launches", __name__)
 log = logging.getLogger(__name__)
 
-LAUNCHES = UUID("7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e")  # the name space of our launch ids; any UUID would do
+LONG_WAIT = 600  # seconds; nobody watches a countdown of hours
 Answer = BaseResponse | str | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 
-def init_app(app: Flask, client: ExecClient) -> None:
-    app.extensions["exec"] = client
-    app.extensions["csrf"].exempt(bp)  # a stranger's post has no session to check; `create` checks the others
+def init_app(app: Flask, store: Store, pacer: Pacer, client: ExecClient) -> None:
+    app.extensions.update(store=store, pacer=pacer, exec=client)
+    app.extensions["csrf"].exempt(create)  # a stranger's post has no session; `create` checks the others
     app.register_blueprint(bp)
 
 
 @bp.get("/")
-def new() -> BaseResponse | str:
+def new() -> Answer:
     if g.user is None:
-        return auth.arriving()
-    starter = STARTERS.get(request.args.get("starter", ""))
-    text = request.args.get("prompt") or (starter.text if starter else None)
-    return _page(PromptForm(formdata=None, data=prefill(text, request.args.get("request_id"))))
+        return _for_a_stranger()
+    form, earlier = PromptForm(formdata=None, data=_prefill()), _link_used_before()
+    if earlier:
+        form.form_token.data = new_token()
+    return form_page(form, earlier=earlier)
 
 
 @bp.post("/launches")
 def create() -> Answer:
     if g.user is None:
-        return _sign_in_first()
+        return drafts.keep(PromptForm(meta={"csrf": False}))
     form = PromptForm()
-    if not form.validate() or not auth.from_our_own_page():
-        return _page(form), 422
-    prompt, token = form.prompt.data or "", form.form_token.data or ""
+    if not form.validate():
+        return form_page(form), 422
+    if not auth.from_our_own_page():
+        return form_page(form, errors.EXPIRED_FORM), 422
     try:
-        request_id = f"portal-{launch_id(g.user, token, prompt)}"
-        exec_session = _exec().create_scenario_studio_session(g.user.email, prompt, request_id)
+        recorded = _record(form)
+        if recorded.launch is None:
+            return form_page(form, earlier=recorded.earlier), 422
+        return _answer(attempt(recorded.launch), form)
+    except StoreUnavailable as error:
+        log.error("not recorded: %s", error)
+        return form_page(form, errors.STORE_AWAY), 503, {"Retry-After": "5"}
+
+
+@bp.get("/launches")
+def index() -> Answer:
+    launches = _store().newest(g.user.key, _cursor(request.args.get("before", "")))
+    last = launches[PAGE - 1] if len(launches) > PAGE else None
+    older = url_for("launches.index", before=f"{last.created!r}_{last.id}") if last else None
+    return render_template("launches.html", launches=launches[:PAGE], older=older)
+
+
+@bp.get("/launches/<uuid:key>")
+def show(key: UUID) -> Answer:
+    launch = _own(key)
+    if request.args.get("go") == "1" and _is_deliberate():
+        launch = attempt(launch)
+        if launch.state == "ready" and launch.url:
+            return redirect(launch.url, 303)
+    return _launch_page(launch)
+
+
+@bp.post("/launches/<uuid:key>/erase")
+def erase(key: UUID) -> Answer:
+    launch = _own(key)
+    text = _store().erase(key, g.user.key)
+    log.info("erased launch=%s", key)
+    if launch.state in ("waiting", "creating") and text:
+        return form_page(PromptForm(formdata=None, data=prefill(text, None)))
+    return redirect(url_for("launches.index"), 303)
+
+
+def attempt(launch: Launch) -> Launch:
+    """Call Exec if it is this launch's turn; return the launch as it stands then."""
+    lease = _pacer().begin(launch.id)
+    if lease is None:
+        return _own(launch.id)
+    prompt, email = lease.launch.prompt or "", lease.launch.email or ""
+    try:
+        made = _exec().create_scenario_studio_session(email, prompt, launch.request_id)
     except ExecError as error:
-        return _refused(form, error)
-    log.info("created launch=%s is_new=%s", request_id, exec_session.is_new)
-    return redirect(exec_session.url, 303)
+        return _not_created(lease, error)
+    log.info("created launch=%s attempt=%s is_new=%s", launch.id, lease.attempt, made.is_new)
+    if not made.is_new and lease.attempt == 1:
+        log.warning("launch=%s existed already at its first attempt", launch.id)
+    try:
+        return _pacer().created(lease, made.url)
+    except StoreUnavailable as error:
+        # The person arrives all the same; the same id finds the same session when the lease has run out.
+        log.error("launch=%s was created but not recorded: %s", launch.id, error)
+        lease.launch.state, lease.launch.url = "ready", made.url
+        return lease.launch
 
 
-def launch_id(user: User, token: str, prompt: str) -> UUID:
-    """Return the id of one person's one intention: the same wherever and however often it arrives."""
-    words = [user.issuer, user.sub, token, sha256(prompt.encode()).hexdigest()]
-    return uuid5(LAUNCHES, json.dumps(words))
+def _not_created(lease: Lease, error: ExecError) -> Launch:
+    level = logging.INFO if isinstance(error, (NotAMember, ExecRefusedRequest)) else logging.WARNING
+    level = logging.ERROR if isinstance(error, (ExecRefusedKey, ExecUntrusted)) else level
+    log.log(level, "not created launch=%s attempt=%s: %r", lease.launch.id, lease.attempt, error)
+    match error:
+        case NotAMember():
+            return _pacer().refused(lease, "not_a_member", "")
+        case ExecRefusedRequest():
+            return _pacer().refused(lease, "not_accepted", error.message)
+        case ExecRefusedKey():
+            return _pacer().held(lease, "no_access")
+        case ExecUntrusted():
+            return _pacer().held(lease, "untrusted")
+        case ExecBusy():
+            return _pacer().busy(lease, error.retry_after)
+        case _:
+            return _pacer().unavailable(lease)
 
 
-def _page(form: PromptForm, problem: errors.Page | None = None) -> str:
-    g.form_leads_to_studio = True
-    return render_template("new.html", form=form, problem=problem, starters=STARTERS)
+def _answer(launch: Launch, form: PromptForm) -> Answer:
+    if launch.state == "refused":
+        return form_page(form, errors.explain(launch)), 422
+    address = (
+        launch.url if launch.state == "ready" and launch.url else url_for("launches.show", key=launch.id)
+    )
+    response = redirect(address, 303)
+    # The browser's own copy of the text is not needed any more; our script reads this and drops it.
+    response.set_cookie(
+        "recorded",
+        launch.form_token,
+        max_age=24 * 3600,
+        path=_settings().base_path or "/",
+        secure=_settings().is_https,
+        samesite="Lax",
+    )
+    return response
 
 
-def _refused(form: PromptForm, error: ExecError) -> Answer:
-    refusal = errors.REFUSALS[type(error)]
-    log.log(refusal.level, "not created: %s: %s", type(error).__name__, error)
-    retry_after = error.retry_after if isinstance(error, ExecBusy) else 10
-    headers = {"Retry-After": str(round(retry_after))} if refusal.status == 503 else {}
-    detail = error.message if isinstance(error, ExecRefusedRequest) else ""
-    page = refusal.page.filled(email=g.user.email, when=_in_words(retry_after), detail=detail)
-    return _page(form, page), refusal.status, headers
+def _launch_page(launch: Launch) -> str:
+    waits = launch.state in ("waiting", "creating")
+    outlook = _pacer().outlook(launch) if waits else None
+    seconds = math.ceil(outlook.seconds) if outlook else 0
+    return render_template(
+        "launch.html",
+        launch=launch,
+        problem=errors.explain(launch),
+        place=outlook.place if outlook else None,
+        seconds=seconds,
+        long_wait=seconds > LONG_WAIT,
+        refresh_in=min(max(seconds, 1), 10),
+    )
 
 
-def _in_words(seconds: float) -> str:
-    if seconds < 90:
-        return f"in {round(seconds)} seconds"
-    return f"in {round(seconds / 60)} minutes" if seconds < 5400 else f"in {round(seconds / 3600)} hours"
+def _record(form: PromptForm) -> Recorded:
+    another = bool(request.form.get("another"))
+    token, prompt = form.form_token.data or "", form.prompt.data or ""
+    return _store().record(g.user.key, g.user.email, token, prompt, another=another)
 
 
-def _sign_in_first() -> str:
-    """Keep a stranger's text on a page that leads to the sign-in; touch no session."""
-    form = PromptForm(meta={"csrf": False})
-    return _page(form, errors.SIGN_IN_FIRST)
+def _for_a_stranger() -> Answer:
+    try:
+        return auth.arriving()
+    except WantedTooLong:
+        form = PromptForm(formdata=None, data=_prefill(), meta={"csrf": False})
+        return render_template("keep_draft.html", form=form)
+
+
+def _prefill() -> dict[str, str]:
+    """Return what the address asks to stand in the form: one's own earlier text, a link's, or a starter."""
+    args = request.args
+    text = args.get("prompt")
+    starter = STARTERS.get(args.get("starter", ""))
+    if text is None and starter:
+        text = starter.text
+    if g.user and "launch" in args:
+        text = _own(args.get("launch", type=UUID) or abort(404)).prompt
+    return prefill(text, args.get("request_id"))
+
+
+def _link_used_before() -> Launch | None:
+    token = request.args.get("request_id", "")
+    return _store().used(g.user.key, token) if TOKEN.fullmatch(token) else None
+
+
+def _own(key: UUID) -> Launch:
+    return _store().find(key, g.user.key) or abort(404)
+
+
+def _cursor(before: str) -> tuple[float, UUID] | None:
+    created, _, key = before.partition("_")
+    try:
+        return float(created), UUID(key)
+    except ValueError:
+        return None
+
+
+def _is_deliberate() -> bool:
+    """Whether this request is a person's or their page's own, not a browser's or a mail scanner's guess."""
+    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
+    return request.method == "GET" and "prefetch" not in purpose
+
+
+def _settings() -> Settings:
+    return current_app.extensions["settings"]  # type: ignore[no-any-return]
+
+
+def _store() -> Store:
+    return current_app.extensions["store"]  # type: ignore[no-any-return]
+
+
+def _pacer() -> Pacer:
+    return current_app.extensions["pacer"]  # type: ignore[no-any-return]
 
 
 def _exec() -> ExecClient:

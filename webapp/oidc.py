@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from requests import RequestException
 
 from .config import Settings
+from .store import person_key
 from .transport import Limits, Transport, equip
 
 LIMITS = Limits(connect=4, headers=8, body=4, size=1024 * 1024)
@@ -127,6 +128,11 @@ class User:
     sub: str
     email: str
     name: str
+
+    @property
+    def key(self) -> str:
+        """What stands for this person in the database and in the browser's own storage."""
+        return person_key(self.issuer, self.sub)
 
 
 class _ProviderSession(OAuth2Session):  # type: ignore[misc]  # Authlib is not typed

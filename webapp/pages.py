@@ -5,10 +5,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, g, render_template
 from jinja2 import StrictUndefined
 
 from .config import Settings
+from .errors import Page
+from .forms import PromptForm
+from .starters import STARTERS
+from .store import Launch
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,6 +33,22 @@ def init_app(app: Flask, settings: Settings) -> None:
             if name not in versions:
                 versions[name] = sha256(Path(app.static_folder, name).read_bytes()).hexdigest()[:12]
             values["v"] = versions[name]
+
+
+def form_page(
+    form: PromptForm, problem: Page | None = None, earlier: Launch | None = None, *, send_now: bool = False
+) -> str:
+    """Return the form, filled, as every view shows it."""
+    g.form_leads_to_studio = True
+    return render_template(
+        "new.html",
+        form=form,
+        problem=problem,
+        earlier=earlier,
+        send_now=send_now,
+        starters=STARTERS,
+        person_key=g.user.key[:16] if g.user else "",
+    )
 
 
 class Mount:

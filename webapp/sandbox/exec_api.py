@@ -86,9 +86,9 @@ def _check_limit(wait: int) -> None:
 
 
 def _read_fields(call: ApiCall) -> dict[str, str]:
-    if request.mimetype != "application/json":
+    if request.mimetype not in {"", "application/json"}:
         raise Refused(refusal(415, "invalid_request", "Content-Type must be application/json"))
-    body: Any = request.get_json(silent=True)
+    body: Any = request.get_json(force=True, silent=True)
     if not isinstance(body, dict):
         raise Refused(_invalid("The body must be a JSON object"))
     fields = {name: body[name] for name in FIELDS if name in body}

@@ -151,6 +151,7 @@ class Workspace:
             sessions = [dict(vars(session)) for session in self._sessions.values()]
             for session in sessions:
                 session["prompt_length"] = len(str(session.pop("prompt")))
+                session["request_id"] = _shown(session["request_id"])
             now = time.monotonic()
             return {
                 "requests": [dict(vars(call)) for call in self._calls],

@@ -1,0 +1,333 @@
+"""What the tests stand on: the sandbox and the portal, run for real; nothing of ours is replaced."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from reading import Page, read
+from werkzeug.test import TestResponse
+
+from webapp import create_app
+from webapp.config import Settings
+
+ROOT = Path(__file__).parents[1]
+SECRET_KEY = "first-signing-key-0123456789abcdef"
+EXEC_API_KEY = "exec_live_" + "sandbox0" * 5
+CLIENT_SECRET = "sandbox-client-secret"
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
+
+# Where the test client's portals say they are; the sandbox has their callbacks registered.
+PUBLIC_URLS = (
+    "http://localhost:8000",
+    "http://localhost:8000/scenarios",
+    "https://portal.example",
+    "https://portal.example/scenarios",
+)
+PORTALS_AT_ONCE = 6
+
+MakeSettings = Callable[..., Settings]
+MakeApp = Callable[..., Flask]
+BeginSignIn = Callable[..., str]
+SignIn = Callable[..., TestResponse]
+Fetch = Callable[..., Page]
+StartPortal = Callable[..., "Portal"]
+Environment = Callable[..., dict[str, str]]
+
+
+def free_port() -> int:
+    """A port on loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def hold_port() -> socket.socket:
+    """Keep a port for a server that sets SO_REUSEADDR, as gunicorn does: nobody else is given it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 15) -> None:
+    """Ask again and again; fail when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that we started."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+def inherited() -> dict[str, str]:
+    """What a child needs of the caller's environment; no setting is among it."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+
+class Sandbox:
+    """A running sandbox: `url` is its own address, `issuer` and `api_url` are settings of a portal."""
+
+    def __init__(self, url: str, ports: list[int]) -> None:
+        self.url = url
+        self.issuer = f"{url}/oidc"
+        self.api_url = f"{url}/rest/v1"
+        self.studio_host = urlsplit(url).netloc
+        self.portal_ports = ports
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    def report(self) -> dict[str, Any]:
+        """Everything that happened: requests, sessions, limits, stolen keys."""
+        answer = self.http.get(f"{self.url}/sandbox/requests", params={"format": "json"}, timeout=5)
+        report: dict[str, Any] = answer.json()
+        return report
+
+    def requests(self, **having: object) -> list[dict[str, Any]]:
+        """The API calls so far, oldest first; `requests(user_email="…")` narrows them."""
+        calls = self.report()["requests"]
+        return [call for call in calls if having.items() <= call.items()]
+
+    def choose(self, address: str, person: str) -> str:
+        """Choose somebody on the provider's page at `address`; return where the browser is sent."""
+        # A call of its own: the provider must not know the person from an earlier one.
+        with requests.Session() as http:
+            http.trust_env = False
+            answer = http.post(address, data={"person": person}, allow_redirects=False, timeout=5)
+        assert answer.status_code in (302, 303), answer.text
+        return answer.headers["Location"]
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The one sandbox of this test run, without limits; it is shared, so look only for what is yours."""
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(hold_port()) for _ in range(PORTALS_AT_ONCE)]
+        ports = [int(one.getsockname()[1]) for one in held]
+        command = [sys.executable, "-m", "webapp.sandbox", "serve", "--port", str(port)]
+        for limit in ("creations-per-minute", "requests-per-minute", "requests-per-day"):
+            command += [f"--{limit}", "0"]
+        for portal in (*PUBLIC_URLS, *(f"http://localhost:{port}" for port in ports)):
+            command += ["--portal", portal]
+        output = stack.enter_context((tmp_path_factory.mktemp("sandbox") / "output").open("wb"))
+        process = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=output, stderr=output)
+        stack.callback(end, process)
+        running = Sandbox(f"http://127.0.0.1:{port}", ports)
+        stack.callback(running.http.close)
+
+        def is_up() -> bool:
+            assert process.poll() is None, f"the sandbox ended: {Path(output.name).read_text()}"
+            return answers(running.url)
+
+        wait_until(is_up, "the sandbox")
+        yield running
+
+
+def answers(url: str) -> bool:
+    """Whether somebody serves HTTP there."""
+    with requests.Session() as http:
+        http.trust_env = False
+        try:
+            return http.get(url, timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every setting out of the caller's environment."""
+    names = {name.upper() for name in Settings.model_fields}
+    for name in list(os.environ):
+        if name.upper().removesuffix("_FILE") in names or name.upper() in names:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def make_settings(sandbox: Sandbox, tmp_path: Path, own_environment: None) -> MakeSettings:  # noqa: ARG001
+    """`make_settings(session_hours=1)`: wired to the sandbox, a database of the test's own, your changes."""
+
+    def make(**changes: object) -> Settings:
+        values: dict[str, object] = {
+            "secret_key": SECRET_KEY,
+            "public_url": PUBLIC_URLS[0],
+            "oidc_issuer": sandbox.issuer,
+            "oidc_client_id": "scenario-portal",
+            "oidc_client_secret": CLIENT_SECRET,
+            "exec_api_key": EXEC_API_KEY,
+            "exec_api_url": sandbox.api_url,
+            "exec_studio_hosts": sandbox.studio_host,
+        }
+        if "database_url" in Settings.model_fields:
+            values["database_url"] = f"sqlite:///{tmp_path / 'portal.sqlite'}"
+        return Settings(_env_file=None, **{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def make_app(make_settings: MakeSettings) -> MakeApp:
+    """`make_app(session_hours=1)`: a portal in this process, for `test_client()`."""
+    return lambda **changes: create_app(make_settings(**changes))
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """A portal with the usual settings, in this process."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser that has never been here."""
+    return app.test_client()
+
+
+def settings_of(client: FlaskClient) -> Settings:
+    settings: Settings = client.application.extensions["settings"]
+    return settings
+
+
+def own_path(client: FlaskClient, address: str) -> str:
+    """The path and query of an address of the portal's, as the test client wants them."""
+    parts = urlsplit(address)
+    assert address.startswith(f"{settings_of(client).public_url}/"), f"{address} is elsewhere"
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+@pytest.fixture
+def begin_sign_in() -> BeginSignIn:
+    """`begin_sign_in(client)`: begin one; return the provider's address, where a person would be now."""
+
+    def begin(client: FlaskClient, query: str = "") -> str:
+        answer = client.get(f"{settings_of(client).base_path}/sign-in{query}")
+        assert answer.status_code == 303
+        return str(answer.location)
+
+    return begin
+
+
+@pytest.fixture
+def sign_in(sandbox: Sandbox, begin_sign_in: BeginSignIn) -> SignIn:
+    """`sign_in(client, "omar")`: walk the whole way to the callback; return its answer."""
+
+    def walk(client: FlaskClient, person: str = "dana") -> TestResponse:
+        callback = sandbox.choose(begin_sign_in(client), person)
+        return client.get(own_path(client, callback))
+
+    return walk
+
+
+@pytest.fixture
+def page() -> Fetch:
+    """`page(client, "/")`: fetch a page (or take an answer you have) and hold it to the house rules."""
+
+    def fetch(client: FlaskClient, path: str | TestResponse = "/", status: int = 200) -> Page:
+        response = client.get(path) if isinstance(path, str) else path
+        assert response.status_code == status, response.get_data(as_text=True)
+        return read(client.application, response)
+
+    return fetch
+
+
+class Portal:
+    """A portal served by gunicorn: `url` (its `PUBLIC_URL` unless changed), `process`, all its output."""
+
+    def __init__(self, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.port = port
+        self.url = f"http://localhost:{port}"
+        self.process = process
+        self.log = log
+
+    @property
+    def output(self) -> str:
+        """Everything that it has written so far, to stdout and stderr."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> None:
+        """Ask it to end, and wait: after this the output is complete."""
+        end(self.process)
+
+
+@pytest.fixture
+def portal_environment(sandbox: Sandbox, tmp_path: Path) -> Environment:
+    """`portal_environment(port)`: the whole environment of a portal process on that port."""
+
+    def environment(port: int, **changes: str) -> dict[str, str]:
+        values = {
+            "SECRET_KEY": SECRET_KEY,
+            "PUBLIC_URL": f"http://localhost:{port}",
+            "OIDC_ISSUER": sandbox.issuer,
+            "OIDC_CLIENT_ID": "scenario-portal",
+            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "EXEC_API_KEY": EXEC_API_KEY,
+            "EXEC_API_URL": sandbox.api_url,
+            "EXEC_STUDIO_HOSTS": sandbox.studio_host,
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'portal.sqlite'}",
+        }
+        return inherited() | values | changes
+
+    return environment
+
+
+def run_gunicorn(
+    port: int, environment: dict[str, str], log: Path, cwd: Path, *options: str
+) -> "subprocess.Popen[bytes]":
+    """Start gunicorn as in production; a directory of its own keeps a developer's `.env` out."""
+    command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
+    command += ["--pythonpath", str(ROOT), "--bind", f"127.0.0.1:{port}", *options]
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+
+
+@pytest.fixture
+def portal(sandbox: Sandbox, portal_environment: Environment, tmp_path: Path) -> Iterator[StartPortal]:
+    """`portal("--workers", "1", SESSION_HOURS="1")` starts one more; `PUBLIC_URL=other.url` makes a twin.
+
+    All portals of one test share `DATABASE_URL`. They are ended with the test, by process id.
+    """
+    with contextlib.ExitStack() as stack:
+        ports = iter(sandbox.portal_ports)
+
+        def start(*options: str, **changes: str) -> Portal:
+            port = next(ports)
+            log = tmp_path / f"portal-{port}.log"
+            process = run_gunicorn(port, portal_environment(port, **changes), log, tmp_path, *options)
+            stack.callback(end, process)
+            running = Portal(port, process, log)
+
+            def is_up() -> bool:
+                assert process.poll() is None, f"the portal ended: {running.output}"
+                return answers(f"http://127.0.0.1:{port}/healthz")
+
+            wait_until(is_up, "the portal")
+            # A worker told to end before it has set up its signals is waited for in vain, for 30 s.
+            workers = int(options[options.index("--workers") + 1]) if "--workers" in options else 2
+            wait_until(lambda: running.output.count("Booting worker") >= workers, "all workers")
+            time.sleep(0.2)
+            return running
+
+        yield start

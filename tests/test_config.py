@@ -1,0 +1,463 @@
+"""Settings: what is accepted, what is refused and in which words, and that no secret is ever shown."""
+
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+
+from webapp.config import InvalidSettings, Settings
+
+KEY = "exec_live_" + "a1B2c3D4" * 5
+GOOD = {
+    "SECRET_KEY": "a-signing-key-of-some-length",
+    "PUBLIC_URL": "https://scenarios.acme.example",
+    "OIDC_ISSUER": "https://login.acme.example/realm",
+    "OIDC_CLIENT_ID": "portal",
+    "OIDC_CLIENT_SECRET": "the-client-secret",
+    "EXEC_API_KEY": KEY,
+}
+REQUIRED = sorted(GOOD)
+SECRETS = ("SECRET_KEY", "OIDC_CLIENT_SECRET", "EXEC_API_KEY")
+TRUST = {"OIDC_TRUST_UNVERIFIED_EMAIL": "true", "ALLOWED_EMAIL_DOMAINS": "acme.example"}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_place(own_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # noqa: ARG001
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that holds what is required and nothing else."""
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def refused(env: pytest.MonkeyPatch, **changes: str) -> list[str]:
+    for name, value in changes.items():
+        env.setenv(name, value)
+    with pytest.raises(InvalidSettings) as caught:
+        Settings()
+    return caught.value.problems
+
+
+def accepted(env: pytest.MonkeyPatch, **changes: str) -> Settings:
+    for name, value in changes.items():
+        env.setenv(name, value)
+    return Settings()
+
+
+# Required, and all at once
+
+
+def test_what_is_required_is_enough(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(env)
+    assert settings.exec_api_url == "https://api.exec.com/rest/v1"
+    assert settings.exec_studio_hosts == ("*.app.exec.com",)
+    assert settings.session_hours == 8
+    assert settings.oidc_email_claim == "email"
+    assert not settings.oidc_trust_unverified_email
+
+
+def test_an_empty_environment_is_told_every_missing_name() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        Settings()
+    assert sorted(caught.value.problems) == [f"{name} is missing" for name in REQUIRED]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_each_required_setting_is_missed_by_name(env: pytest.MonkeyPatch, name: str) -> None:
+    env.delenv(name)
+    assert refused(env) == [f"{name} is missing"]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_an_empty_setting_is_a_missing_one(env: pytest.MonkeyPatch, name: str) -> None:
+    assert refused(env, **{name: ""}) == [f"{name} is missing"]
+
+
+def test_all_problems_are_told_at_once(env: pytest.MonkeyPatch) -> None:
+    env.delenv("OIDC_CLIENT_ID")
+    problems = refused(
+        env, SECRET_KEY="short", PUBLIC_URL="acme", EXEC_API_KEY="exec_live_1", SESSION_HOURS="soon"
+    )
+    names = {problem.partition(":")[0].partition(" ")[0] for problem in problems}
+    assert names == {"OIDC_CLIENT_ID", "SECRET_KEY", "PUBLIC_URL", "EXEC_API_KEY", "SESSION_HOURS"}
+
+
+def test_the_refusal_ends_a_program_with_its_text(env: pytest.MonkeyPatch) -> None:
+    env.delenv("PUBLIC_URL")
+    with pytest.raises(SystemExit) as caught:
+        Settings()
+    assert caught.value.code == "The portal cannot start. Please change:\n  PUBLIC_URL is missing"
+
+
+def test_names_that_are_no_settings_are_left_alone(env: pytest.MonkeyPatch) -> None:
+    assert not hasattr(accepted(env, PORTAL_COLOUR="blue"), "portal_colour")
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_be_in_a_file(env: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text(f"{GOOD[name]}\n")
+    env.delenv(name)
+    settings = accepted(env, **{f"{name}_FILE": str(tmp_path / "secret")})
+    assert getattr(settings, name.lower()).get_secret_value() == GOOD[name]
+
+
+def test_the_environment_comes_before_a_secrets_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-the-file-0123456789")
+    assert accepted(env, SECRET_KEY_FILE=str(tmp_path / "secret")).secret_keys == [GOOD["SECRET_KEY"]]
+
+
+def test_a_secrets_file_comes_before_the_env_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-the-file-0123456789")
+    (tmp_path / ".env").write_text("SECRET_KEY=from-dot-env-0123456789\n")
+    env.delenv("SECRET_KEY")
+    assert accepted(env, SECRET_KEY_FILE=str(tmp_path / "secret")).secret_keys == ["from-the-file-0123456789"]
+
+
+def test_the_env_file_may_name_a_secrets_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-the-file-0123456789")
+    (tmp_path / ".env").write_text(f"SECRET_KEY_FILE={tmp_path / 'secret'}\n")
+    env.delenv("SECRET_KEY")
+    assert accepted(env).secret_keys == ["from-the-file-0123456789"]
+
+
+def test_the_environment_comes_before_the_env_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OIDC_CLIENT_ID=other\nSESSION_HOURS=3\n")
+    settings = accepted(env)
+    assert (settings.oidc_client_id, settings.session_hours) == ("portal", 3)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_that_is_not_there_is_named_by_its_setting(env: pytest.MonkeyPatch, name: str) -> None:
+    env.delenv(name)
+    assert refused(env, **{f"{name}_FILE": "/nowhere/secret"}) == [
+        f"{name}: its file cannot be read (FileNotFoundError)"
+    ]
+
+
+def test_a_directory_is_no_secrets_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    env.delenv("SECRET_KEY")
+    assert refused(env, SECRET_KEY_FILE=str(tmp_path)) == [
+        "SECRET_KEY: its file cannot be read (IsADirectoryError)"
+    ]
+
+
+def test_a_binary_file_is_no_secrets_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff\xfe" * 16)
+    env.delenv("SECRET_KEY")
+    assert refused(env, SECRET_KEY_FILE=str(tmp_path / "secret")) == [
+        "SECRET_KEY: its file cannot be read (UnicodeDecodeError)"
+    ]
+
+
+def test_an_empty_secrets_file_is_refused(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    env.delenv("OIDC_CLIENT_SECRET")
+    assert refused(env, OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret")) == [
+        "OIDC_CLIENT_SECRET: its file is empty"
+    ]
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("portal")
+    env.delenv("OIDC_CLIENT_ID")
+    assert refused(env, OIDC_CLIENT_ID_FILE=str(tmp_path / "id")) == ["OIDC_CLIENT_ID is missing"]
+
+
+def test_settings_that_are_printed_show_no_secret(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(env, HTTPS_PROXY="http://joe:proxy-password@proxy.acme.example:3128")
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    for secret in (*(GOOD[name] for name in SECRETS), "proxy-password"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "planted"),
+        ("SECRET_KEY", "a-signing-key-of-some-length,planted"),
+        ("EXEC_API_KEY", "exec_live_planted"),
+        ("EXEC_API_KEY", f"planted{KEY}"),
+        ("HTTPS_PROXY", "socks5://joe:planted@proxy.acme.example"),
+        ("HTTPS_PROXY", "http://joe:planted@proxy.acme.example:port"),
+        ("HTTPS_PROXY", "http://joe:planted@[::1"),
+        ("PUBLIC_URL", "https://joe:planted@acme.example"),
+        ("OIDC_ISSUER", "https://joe:planted@[acme"),
+        ("EXEC_API_URL", "https://acme.example/?key=planted"),
+    ],
+)
+def test_a_refusal_never_shows_the_value(env: pytest.MonkeyPatch, name: str, value: str) -> None:
+    env.setenv(name, value)
+    with pytest.raises(InvalidSettings) as caught:
+        Settings()
+    shown = f"{caught.value} {caught.value!r} {caught.value.problems} " + "".join(
+        traceback.format_exception(caught.value)
+    )
+    assert name in shown
+    assert "planted" not in shown
+
+
+@pytest.mark.parametrize(
+    "keys", ["short", "a-signing-key-of-some-length,short", ",", " , ", "fifteen-letters"]
+)
+def test_a_short_signing_key_is_refused(env: pytest.MonkeyPatch, keys: str) -> None:
+    assert refused(env, SECRET_KEY=keys)[0].startswith("SECRET_KEY: each key needs at least 16 characters")
+
+
+def test_signing_keys_rotate_the_first_one_signs(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(env, SECRET_KEY=" the-new-key-0123456789 , the-old-key-0123456789,")
+    assert settings.secret_keys == ["the-new-key-0123456789", "the-old-key-0123456789"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY[:-1],
+        KEY + "a",
+        KEY.replace("live", "test"),
+        KEY[:-1] + "-",
+        f"Bearer {KEY}",
+        KEY[:-1] + "é",
+        KEY.upper(),
+    ],
+)
+def test_what_is_no_exec_key_is_refused(env: pytest.MonkeyPatch, key: str) -> None:
+    assert refused(env, EXEC_API_KEY=key)[0].startswith("EXEC_API_KEY: must be exec_live_ and 40")
+
+
+# Addresses
+
+ADDRESSES = ("PUBLIC_URL", "OIDC_ISSUER", "EXEC_API_URL")
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "acme.example",
+        "//acme.example",
+        "ftp://acme.example",
+        "https://",
+        "https:///path",
+        "http://acme.example",
+        "http://10.0.0.7",
+        "http://localhost.acme.example",
+        "http://127.0.0.1.acme.example",
+        "http://localhost@acme.example",
+        "https://joe@acme.example",
+        "https://joe:password@acme.example",
+        "https://@acme.example",
+        "https://acme.example?",
+        "https://acme.example/#",
+        "https://acme.example/?a=b",
+        "https://acme.example/#top",
+        "https://acme.example/a b",
+        "https://acme.example\\evil.example",
+        "https://acme.example:port",
+        "https://acme.example:99999",
+        "https://[::1",
+        "https://acme.example/a\nb",
+        "javascript:alert(1)",
+    ],
+)
+def test_an_address_we_could_not_use_is_refused(env: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert [problem.partition(":")[0] for problem in refused(env, **{name: value})] == [name]
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://acme.example",
+        "https://acme.example:8443/path/below",
+        "http://localhost:8000",
+        "http://127.0.0.1:8000",
+        "http://[::1]:8000",
+    ],
+)
+def test_https_and_loopback_http_are_accepted(env: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert getattr(accepted(env, **{name: value}), name.lower()) == value
+
+
+def test_a_slash_at_the_end_makes_no_difference_to_public_url(env: pytest.MonkeyPatch) -> None:
+    assert accepted(env, PUBLIC_URL="https://acme.example/").public_url == "https://acme.example"
+
+
+def test_a_slash_at_the_end_of_the_issuer_is_kept(env: pytest.MonkeyPatch) -> None:
+    assert (
+        accepted(env, OIDC_ISSUER="https://login.acme.example/").oidc_issuer == "https://login.acme.example/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("public_url", "origin", "path"),
+    [
+        ("https://acme.example", "https://acme.example", ""),
+        ("https://ACME.example/Scenarios", "https://acme.example", "/Scenarios"),
+        ("https://acme.example:443/a/b/", "https://acme.example", "/a/b"),
+        ("https://acme.example:8443", "https://acme.example:8443", ""),
+        ("http://localhost:80", "http://localhost", ""),
+        ("http://[::1]:8000", "http://[::1]:8000", ""),
+    ],
+)
+def test_origin_and_path_come_from_public_url(
+    env: pytest.MonkeyPatch, public_url: str, origin: str, path: str
+) -> None:
+    settings = accepted(env, PUBLIC_URL=public_url)
+    assert (settings.origin, settings.base_path) == (origin, path)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["proxy.acme.example:3128", "socks5://proxy.acme.example", "http://", "none"]
+)
+def test_what_is_no_http_proxy_is_refused(env: pytest.MonkeyPatch, proxy: str) -> None:
+    assert refused(env, HTTPS_PROXY=proxy) == [
+        "HTTPS_PROXY: must be a URL such as http://proxy.example.com:3128"
+    ]
+
+
+def test_a_proxy_may_want_a_password(env: pytest.MonkeyPatch) -> None:
+    proxy = accepted(env, HTTPS_PROXY="http://joe:password@proxy.acme.example:3128").https_proxy
+    assert proxy is not None
+    assert proxy.get_secret_value() == "http://joe:password@proxy.acme.example:3128"
+
+
+def test_settings_names_are_read_in_small_letters_too(env: pytest.MonkeyPatch) -> None:
+    assert accepted(env, no_proxy="acme.example").no_proxy == ("acme.example",)
+    assert "NO_PROXY" not in os.environ
+
+
+def test_a_ca_file_that_is_not_there_is_refused(env: pytest.MonkeyPatch) -> None:
+    assert refused(env, SSL_CERT_FILE="/nowhere/ca.pem") == [
+        "SSL_CERT_FILE: cannot be read (No such file or directory)"
+    ]
+
+
+# Lists, numbers, switches
+
+
+def test_lists_are_split_at_commas_and_trimmed(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(
+        env, ALLOWED_EMAIL_DOMAINS=" Acme.example ,, ACME.co.uk, ", ALLOWED_GROUPS="Sales, HR"
+    )
+    assert settings.allowed_email_domains == ("acme.example", "acme.co.uk")
+    assert settings.allowed_groups == ("Sales", "HR")
+
+
+@pytest.mark.parametrize(
+    "domains", ["@acme.example", "*.acme.example", "acme.example;b.example", "a b", "https://a.b", "acme."]
+)
+def test_what_is_no_domain_is_refused(env: pytest.MonkeyPatch, domains: str) -> None:
+    assert refused(env, ALLOWED_EMAIL_DOMAINS=f"good.example,{domains}") == [
+        "ALLOWED_EMAIL_DOMAINS: must be a comma-separated list such as acme.com,acme.co.uk"
+    ]
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "https://a.example",
+        "a.example/",
+        "*",
+        "*.",
+        "*a.example",
+        "a.*.example",
+        "a.example:",
+        "a:b",
+        "-a",
+        "ä.de",
+    ],
+)
+def test_what_is_no_studio_host_is_refused(env: pytest.MonkeyPatch, hosts: str) -> None:
+    assert refused(env, EXEC_STUDIO_HOSTS=hosts) == [
+        "EXEC_STUDIO_HOSTS: must be a comma-separated list such as *.app.exec.com"
+    ]
+
+
+def test_studio_hosts_may_carry_a_port(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(env, EXEC_STUDIO_HOSTS="*.App.exec.com,studio.acme.example:8443,localhost:8001")
+    assert settings.exec_studio_hosts == ("*.app.exec.com", "studio.acme.example:8443", "localhost:8001")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "one"),
+        ("SESSION_HOURS", "0"),
+        ("SESSION_HOURS", "-8"),
+        ("SESSION_HOURS", "1.5"),
+        ("OIDC_TRUST_UNVERIFIED_EMAIL", "perhaps"),
+    ],
+)
+def test_numbers_and_switches_out_of_range_are_refused(
+    env: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    assert [problem.partition(":")[0] for problem in refused(env, **{name: value})] == [name]
+
+
+# Whose word about an e-mail is taken
+
+
+def test_trust_without_domains_is_refused(env: pytest.MonkeyPatch) -> None:
+    assert refused(env, OIDC_TRUST_UNVERIFIED_EMAIL="true") == [
+        "OIDC_TRUST_UNVERIFIED_EMAIL: needs ALLOWED_EMAIL_DOMAINS: otherwise anybody could claim any address"
+    ]
+
+
+def test_trust_with_domains_is_accepted(env: pytest.MonkeyPatch) -> None:
+    assert accepted(env, **TRUST).oidc_trust_unverified_email
+
+
+@pytest.mark.parametrize("tail", ["", "/", "/v2.0"])
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://accounts.google.com",
+        "https://login.microsoftonline.com/common",
+        "https://login.microsoftonline.com/organizations",
+        "https://login.microsoftonline.com/consumers",
+        "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad",
+        "https://sts.windows.net/common",
+        "https://LOGIN.microsoftonline.com/Common",
+        "https://login.microsoftonline.com./common",
+        "https://login.microsoftonline.com:443/common",
+    ],
+)
+def test_trust_in_everybodys_provider_is_refused(env: pytest.MonkeyPatch, issuer: str, tail: str) -> None:
+    problems = refused(env, OIDC_ISSUER=issuer + tail, **TRUST)
+    assert [problem.partition(":")[0] for problem in problems] == ["OIDC_TRUST_UNVERIFIED_EMAIL"]
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://login.microsoftonline.com/3aa4a235-b6e2-48d5-9195-7fcf05b459b0/v2.0",
+        "https://login.acme.example/common",
+        "https://accounts.google.com.acme.example",
+    ],
+)
+def test_trust_in_a_provider_of_ones_own_is_accepted(env: pytest.MonkeyPatch, issuer: str) -> None:
+    assert accepted(env, OIDC_ISSUER=issuer, **TRUST).oidc_issuer == issuer
+
+
+def test_everybodys_provider_is_accepted_where_it_verifies_the_email(env: pytest.MonkeyPatch) -> None:
+    assert (
+        accepted(env, OIDC_ISSUER="https://accounts.google.com").oidc_issuer == "https://accounts.google.com"
+    )
+
+
+def test_another_claim_than_email_is_refused_without_trust(env: pytest.MonkeyPatch) -> None:
+    problems = refused(env, OIDC_EMAIL_CLAIM="upn")
+    assert [problem.partition(":")[0] for problem in problems] == ["OIDC_TRUST_UNVERIFIED_EMAIL"]
+
+
+def test_another_claim_than_email_is_accepted_with_trust(env: pytest.MonkeyPatch) -> None:
+    assert accepted(env, OIDC_EMAIL_CLAIM="upn", **TRUST).oidc_email_claim == "upn"

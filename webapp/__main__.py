@@ -1,0 +1,31 @@
+"""`python -m webapp erase`: what an operator does by hand."""
+
+import argparse
+
+from .config import Settings
+from .store import Store, StoreUnavailable, migrate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m webapp")
+    commands = parser.add_subparsers(dest="command", required=True)
+    erase = commands.add_parser("erase", help="erase old launches, or one person's")
+    erase.add_argument("--person", metavar="EMAIL", help="erase everything of this person instead")
+    arguments = parser.parse_args()
+    settings = Settings()
+    try:
+        print(_erase(settings, arguments.person))
+    except StoreUnavailable as error:
+        raise SystemExit(f"DATABASE_URL cannot be reached ({error})") from None
+
+
+def _erase(settings: Settings, person: str | None) -> str:
+    url = settings.database_url.get_secret_value()
+    migrate(url)
+    store = Store(url)
+    erased = store.erase_person(person) if person else store.erase_older_than(settings.retention_days)
+    return f"Erased {erased} launches."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Text that nobody signed in has claimed yet: an expired sign-in's, or a link's that is too long to carry.
+
+Keeping one touches no session. Who may read it: the browser that wrote it, and in it one person.
+"""
+
+import logging
+import secrets
+import time
+from hashlib import sha256
+
+from flask import Blueprint, Flask, current_app, g, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from . import auth, errors
+from .config import Settings
+from .forms import PromptForm
+from .pages import form_page
+from .store import DRAFT_LIFETIME, Draft, Store, StoreUnavailable, launch_id
+
+bp = Blueprint("drafts", __name__)
+log = logging.getLogger(__name__)
+
+MOST_COOKIES = 5
+Answer = BaseResponse | str | tuple[str, int]
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["csrf"].exempt(create)  # open to strangers: it creates nothing but a draft
+    app.register_blueprint(bp)
+
+
+@bp.post("/embed")
+def create() -> Answer:
+    return keep(PromptForm(meta={"csrf": False}))
+
+
+def keep(form: PromptForm) -> Answer:
+    """Keep the text of a stranger's post and go where it waits for the sign-in."""
+    if not form.validate():
+        return form_page(form), 422
+    ours = request.headers.get("Origin") == _settings().origin
+    secret = secrets.token_urlsafe(24)
+    draft = Draft(
+        id=secrets.token_urlsafe(16),
+        secret_hash=_hash(secret),
+        form_token=form.form_token.data,
+        prompt=form.prompt.data,
+        send=ours and not request.form.get("review"),
+        person=g.former_user.key if g.former_user else None,
+        address_hash=_hash(request.remote_addr or ""),
+    )
+    try:
+        kept = _store().keep_draft(draft)
+    except StoreUnavailable as error:
+        log.error("a draft was not kept: %s", error)
+        return form_page(form, errors.STORE_AWAY), 503
+    if not kept:
+        return form_page(form, errors.TOO_MANY_DRAFTS), 429
+    response = redirect(url_for("drafts.show", key=draft.id), 303)
+    _set_cookie(response, draft.id, secret)
+    return response
+
+
+@bp.get("/drafts/<key>")
+def show(key: str) -> Answer:
+    secret = request.cookies.get(_cookie_name(key), "").partition(".")[0]
+    draft = _store().draft(key, _hash(secret), g.user.key if g.user else None)
+    if draft is None:
+        page = errors.NO_DRAFT
+        way_on = url_for("launches.new")
+        return render_template("error.html", page=page, way_on=way_on, way_on_label="To the form"), 404
+    if g.user is None:
+        # A page, not a redirect: the chain of redirects out of a form's post ends here.
+        response = make_response(
+            render_template("signing_in.html", text=None if draft.person else draft.prompt)
+        )
+        auth.remember_wanted(response)
+        return response
+    made = _store().find(launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key)
+    if made:
+        return redirect(url_for("launches.show", key=made.id), 303)
+    form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
+    return form_page(form, send_now=draft.send)
+
+
+def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
+    settings = _settings()
+    path = settings.base_path or "/"
+    options = {"path": path, "secure": settings.is_https, "httponly": True, "samesite": "Lax"}
+    value = f"{secret}.{int(time.time())}"
+    response.set_cookie(_cookie_name(key), value, max_age=DRAFT_LIFETIME, **options)  # type: ignore[arg-type]
+    others = [name for name in request.cookies if name.startswith(_cookie_name(""))]
+    others.sort(key=lambda name: request.cookies[name].rpartition(".")[2], reverse=True)
+    for name in others[MOST_COOKIES - 1 :]:
+        response.delete_cookie(name, **options)  # type: ignore[arg-type]
+
+
+def _cookie_name(key: str) -> str:
+    settings = _settings()
+    return ("__Host-d-" if settings.is_https and not settings.base_path else "d-") + key[:8]
+
+
+def _hash(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
+
+
+def _settings() -> Settings:
+    return current_app.extensions["settings"]  # type: ignore[no-any-return]
+
+
+def _store() -> Store:
+    return current_app.extensions["store"]  # type: ignore[no-any-return]

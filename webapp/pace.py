@@ -1,0 +1,227 @@
+"""When a launch may call Exec, who is next, and what its answer changes.
+
+What is limited is the calls that *begin*: taking the lease counts those of the last minute in the same
+transaction, under one lock for all processes and machines. First come, first served, among those whose page
+is still there to drive them.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import distinct, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from .store import Call, Launch, Pace, Store, forget, now_in
+
+WINDOW = 62  # seconds: Exec's minute, and a margin for calls that arrive later than they began
+HOUR = 3600
+LEASE = 45  # longer than a call (20 s) and than gunicorn's graceful timeout (30 s)
+ABSENT = 30  # a page not seen for so long loses its place to those behind it
+VOID = 8  # so long after the promised time a place is free for the next
+HELD = 300  # one attempt in so many seconds for all held launches together
+LONGEST_BACKOFF = 60
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right of one attempt to call Exec for this launch."""
+
+    launch: Launch
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a waiting launch can expect: how many are before it, and in how many seconds its turn is."""
+
+    place: int
+    seconds: float
+
+
+class Pacer:
+    """The shared limiter. `per_minute` is the workspace's, `per_hour` each person's; 0 is no limit."""
+
+    def __init__(self, store: Store, per_minute: int, per_hour: int, access: str) -> None:
+        self.store = store
+        self.per_minute = per_minute
+        self.per_hour = per_hour
+        self.access = sha256(access.encode()).hexdigest()
+
+    def begin(self, key: UUID) -> Lease | None:
+        """Take the lease if it is this launch's turn, else promise it a time. Its page was just seen."""
+        with self.store.write() as db:
+            pace = db.get_one(Pace, 1, with_for_update=True)
+            launch = db.get_one(Launch, key, with_for_update=True)
+            now = now_in(db)
+            launch.seen = now
+            self._release_if_access_changed(db, pace, now)
+            if not _is_waiting(launch, now):
+                return None
+            outlook = self._outlook(db, pace, launch, now)
+            launch.due = now + outlook.seconds
+            if outlook.seconds > 0:
+                return None
+            if launch.held:
+                pace.held_until = now + HELD
+            launch.state, launch.attempt = "creating", launch.attempt + 1
+            launch.lease_until = now + LEASE
+            db.add(Call(launch_id=launch.id, person=launch.person, began=now))
+            return Lease(launch, launch.attempt)
+
+    def outlook(self, launch: Launch) -> Outlook:
+        """Return what a waiting launch can expect, without renewing anything."""
+        with self.store.read() as db:
+            now = now_in(db)
+            if launch.state == "creating" and not _is_waiting(launch, now):
+                return Outlook(0, 2)
+            return self._outlook(db, db.get_one(Pace, 1), launch, now)
+
+    def created(self, lease: Lease, url: str) -> Launch:
+        """Note the session. It wins whatever happened meanwhile: the session exists."""
+        with self.store.write() as db:
+            db.get_one(Pace, 1, with_for_update=True)  # before any launch, as everywhere
+            launch, now = self._leased(db, lease)
+            if launch.state == "ready" or launch.erased:
+                return launch
+            launch.state, launch.url, launch.finished = "ready", url, now
+            launch.reason = launch.detail = launch.lease_until = None
+            if launch.erase_after_call:
+                forget(launch, now, "cancelled")
+            launch.held = False
+            held = update(Launch).where(Launch.held, Launch.state == "waiting")
+            db.execute(held.values(held=False, not_before=now))
+            return launch
+
+    def refused(self, lease: Lease, reason: str, detail: str) -> Launch:
+        """Note that Exec will not make it; posting it again tries again."""
+        with self.store.write() as db:
+            launch, now = self._leased(db, lease)
+            if _still_holds(launch, lease):
+                launch.state, launch.reason, launch.detail = "refused", reason, detail
+                launch.finished, launch.lease_until = now, None
+                _erase_if_asked(launch, now)
+            return launch
+
+    def held(self, lease: Lease, reason: str) -> Launch:
+        """Note a reason that only the operator can mend."""
+        with self.store.write() as db:
+            pace = db.get_one(Pace, 1, with_for_update=True)
+            launch, now = self._leased(db, lease)
+            pace.access = self.access
+            if pace.held_until <= now:
+                pace.held_until = now + HELD
+            if _still_holds(launch, lease):
+                _back_to_waiting(launch, reason, now)
+                launch.held = True
+                _erase_if_asked(launch, now)
+            return launch
+
+    def busy(self, lease: Lease, retry_after: float) -> Launch:
+        """Note that Exec asks everybody to wait; the order stays."""
+        with self.store.write() as db:
+            pace = db.get_one(Pace, 1, with_for_update=True)
+            launch, now = self._leased(db, lease)
+            pace.floor = max(pace.floor, now + retry_after)
+            if _still_holds(launch, lease):
+                _back_to_waiting(launch, "busy", now)
+                _erase_if_asked(launch, now)
+            return launch
+
+    def unavailable(self, lease: Lease) -> Launch:
+        """Note that the outcome is unknown; the same id makes trying again safe. To the back of the queue."""
+        with self.store.write() as db:
+            launch, now = self._leased(db, lease)
+            if _still_holds(launch, lease):
+                _back_to_waiting(launch, "unavailable", now)
+                wait = min(3 * 2 ** (lease.attempt - 1), LONGEST_BACKOFF)
+                launch.not_before = now + wait * random.uniform(0.75, 1.25)  # noqa: S311  # jitter
+                launch.queued = now
+                _erase_if_asked(launch, now)
+            return launch
+
+    def _leased(self, db: Session, lease: Lease) -> tuple[Launch, float]:
+        return db.get_one(Launch, lease.launch.id, with_for_update=True), now_in(db)
+
+    def _release_if_access_changed(self, db: Session, pace: Pace, now: float) -> None:
+        if pace.access not in ("", self.access):
+            pace.access, pace.held_until = self.access, 0
+            db.execute(update(Launch).where(Launch.held).values(held=False, not_before=now))
+
+    def _outlook(self, db: Session, pace: Pace, launch: Launch, now: float) -> Outlook:
+        if launch.held:
+            return self._held_outlook(db, pace, launch, now)
+        earliest = max(launch.not_before, pace.floor, self._own_hour(db, launch, now))
+        if not self.per_minute:
+            return Outlook(0, max(earliest - now, 0))
+        place = self._before(db, launch, now)
+        began = db.scalars(select(Call.began).where(Call.began > now - WINDOW).order_by(Call.began)).all()
+        return Outlook(place, max(_turn(began, self.per_minute, place, now), earliest) - now)
+
+    def _held_outlook(self, db: Session, pace: Pace, launch: Launch, now: float) -> Outlook:
+        """One attempt in five minutes, by those with the fewest first."""
+        others = select(func.count()).where(
+            Launch.held,
+            Launch.state == "waiting",
+            Launch.seen > now - ABSENT,
+            tuple_(Launch.attempt, Launch.queued, Launch.id)
+            < tuple_(launch.attempt, launch.queued, launch.id),
+        )
+        place = db.scalars(others).one()
+        return Outlook(place, max(pace.held_until - now, 0) + place * HELD)
+
+    def _own_hour(self, db: Session, launch: Launch, now: float) -> float:
+        """Return when this person may create again by their own limit."""
+        if not self.per_hour:
+            return now
+        last = func.max(Call.began)
+        recent = (
+            select(last)
+            .where(Call.person == launch.person, Call.began > now - HOUR, Call.launch_id != launch.id)
+            .group_by(Call.launch_id)
+            .order_by(last.desc())
+            .limit(self.per_hour)
+        )
+        times = db.scalars(recent).all()
+        return times[-1] + HOUR if len(times) == self.per_hour else now
+
+    def _before(self, db: Session, launch: Launch, now: float) -> int:
+        """Count those that go first: earlier, due, present, and not long past their promised time."""
+        first = select(func.count(distinct(Launch.id))).where(
+            Launch.state == "waiting",
+            Launch.held.is_(False),
+            Launch.not_before <= now,
+            Launch.seen > now - ABSENT,
+            Launch.due > now - VOID,
+            tuple_(Launch.queued, Launch.id) < tuple_(launch.queued, launch.id),
+        )
+        return db.scalars(first).one()
+
+
+def _turn(began: Sequence[float], limit: int, place: int, now: float) -> float:
+    """Return when the call of number `place` in the queue may begin, after those that began already."""
+    taken = [time + WINDOW for time in began[-limit:]]
+    opens = [now] * (limit - len(taken)) + taken
+    return opens[place % limit] + (place // limit) * WINDOW
+
+
+def _is_waiting(launch: Launch, now: float) -> bool:
+    """Whether an attempt may begin; a lease that ran out belongs to a process that died."""
+    ran_out = launch.state == "creating" and (launch.lease_until or 0) < now
+    return (launch.state == "waiting" or ran_out) and not launch.erased
+
+
+def _still_holds(launch: Launch, lease: Lease) -> bool:
+    return launch.state == "creating" and launch.attempt == lease.attempt
+
+
+def _back_to_waiting(launch: Launch, reason: str, now: float) -> None:
+    launch.state, launch.reason, launch.lease_until = "waiting", reason, None
+    launch.seen = launch.due = now
+
+
+def _erase_if_asked(launch: Launch, now: float) -> None:
+    if launch.erase_after_call:
+        forget(launch, now, "cancelled")
