@@ -34,6 +34,7 @@ function forgetDraft(token, person) {
 }
 
 function keepDraft(person, draft) {
+  if (!person) return; // nobody could be given it back
   if (!draft.text.trim()) return forgetDraft(draft.token, person);
   const { token, ...rest } = draft;
   attempt(() => localStorage.setItem(keyOf(token, person), JSON.stringify(rest)));
@@ -185,8 +186,10 @@ function startForm(form) {
     } else if (fragment) {
       save({ token: crypto.randomUUID(), text: fragment });
     }
+    if ("onlyHere" in form.dataset && !before) save();
     remember(before?.text);
-    if ("sendNow" in form.dataset && !before) form.requestSubmit();
+    const isFree = !("restricted" in document.documentElement.dataset); // tab.js
+    if ("sendNow" in form.dataset && !before && isFree) form.requestSubmit();
     else offerDraft();
   }
 

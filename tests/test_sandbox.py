@@ -4,6 +4,7 @@ import base64
 import contextlib
 import datetime as dt
 import hashlib
+import http.client
 import ipaddress
 import json
 import os
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
@@ -34,6 +36,7 @@ from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import KeySet
 from schemathesis import GenerationMode
 
+from webapp.sandbox import demo
 from webapp.sandbox.workspace import Limit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -439,18 +442,26 @@ def speak_raw(box: Sandbox, prompt: str, seconds: float) -> bytes:
     return received
 
 
-def test_stall_says_nothing_and_keeps_the_line(box: Sandbox) -> None:
-    assert speak_raw(box, "[[stall]]", seconds=1) == b""
+@pytest.fixture(scope="module")
+def heard(box: Sandbox) -> dict[str, bytes]:
+    """What each of the silent and the dripping lines said within a second and a half, all at a time."""
+    words = ("stall", "drip", "drip-body")
+    with ThreadPoolExecutor() as pool:
+        answers = pool.map(lambda word: speak_raw(box, f"[[{word}]]", seconds=1.5), words)
+        return dict(zip(words, answers, strict=True))
 
 
-def test_drip_sends_the_head_a_byte_a_second(box: Sandbox) -> None:
-    received = speak_raw(box, "[[drip]]", seconds=1.5)
-    assert b"HTTP/1.1".startswith(received)
-    assert 1 <= len(received) <= 2
+def test_stall_says_nothing_and_keeps_the_line(heard: dict[str, bytes]) -> None:
+    assert heard["stall"] == b""
 
 
-def test_drip_body_sends_the_head_at_once_and_the_body_slowly(box: Sandbox) -> None:
-    head, _, body = speak_raw(box, "[[drip-body]]", seconds=1.5).partition(b"\r\n\r\n")
+def test_drip_sends_the_head_a_byte_a_second(heard: dict[str, bytes]) -> None:
+    assert b"HTTP/1.1".startswith(heard["drip"])
+    assert 1 <= len(heard["drip"]) <= 2
+
+
+def test_drip_body_sends_the_head_at_once_and_the_body_slowly(heard: dict[str, bytes]) -> None:
+    head, _, body = heard["drip-body"].partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert 1 <= len(body) <= 2
 
@@ -709,11 +720,14 @@ def test_end_session_forgets_and_sends_back(sign_in: SignIn) -> None:
     id_token = sign_in.tokens("dana")["id_token"]
     for hint in ({"id_token_hint": id_token}, {"client_id": CLIENT[0]}):
         sign_in.choose("dana")
+        kept = sign_in.browser.cookies.copy()
         asked = {**hint, "post_logout_redirect_uri": SIGNED_OUT, "state": "s1"}
         url = f"{sign_in.issuer}/end-session?{urlencode(asked)}"
         response = sign_in.browser.get(url, allow_redirects=False, timeout=5)
         assert response.headers["Location"] == f"{SIGNED_OUT}?state=s1"
-        assert sign_in.ask().status_code == 200, "the provider still knows the person"
+        assert sign_in.ask().status_code == 200, "the browser still has the cookie"
+        sign_in.browser.cookies.update(kept)
+        assert sign_in.ask().status_code == 200, "the provider still knows the cookie"
 
 
 def test_end_session_goes_nowhere_unregistered(sign_in: SignIn) -> None:
@@ -899,10 +913,14 @@ def test_further_issuers_fail_discovery_each_in_its_way(box: Sandbox) -> None:
 
 
 def test_issuers_do_not_share_who_is_signed_in(box: Sandbox) -> None:
-    plain = SignIn(box, "oidc-plain")
-    plain.choose("dana")
-    plain.issuer = f"{box.url}/oidc"
-    assert plain.ask().status_code == 200
+    browser = SignIn(box)
+    browser.choose("dana")
+    browser.issuer = f"{box.url}/oidc-plain"
+    assert browser.ask().status_code == 200
+    browser.choose("omar")
+    browser.issuer = f"{box.url}/oidc"
+    code = answer_of(browser.ask())["code"]
+    assert browser.verify(browser.exchange(code).json()["id_token"])["email"] == DANA
 
 
 # The Studio
@@ -1058,11 +1076,25 @@ def test_own_addresses_come_from_options_not_from_the_request(elsewhere: Sandbox
 
 
 def test_connection_is_kept_open(box: Sandbox) -> None:
-    connection = socket.create_connection(("127.0.0.1", box.port), timeout=5)
-    with connection:
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=5)
+    with contextlib.closing(connection):
         for _ in range(2):
-            connection.sendall(b"GET /oidc/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            connection.request("GET", "/oidc/jwks.json")
+            answer = connection.getresponse()
+            assert json.loads(answer.read())["keys"]
+            assert not answer.will_close
+
+
+def test_client_that_keeps_a_cut_line_open_holds_up_nobody(box: Sandbox) -> None:
+    body = json.dumps({"user_email": DANA, "prompt": "[[cut]]"})
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("POST", "/rest/v1/scenario-studio", body, headers)
+        assert connection.sock.recv(1) == b""
+        began = time.monotonic()
+        assert box.create().status_code == 200
+        assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
@@ -1074,6 +1106,7 @@ def test_process_ends_at_once_although_somebody_waits(end: signal.Signals) -> No
         box.process.send_signal(end)
         assert box.process.wait(5) == 0
         assert time.monotonic() - began < 2
+        assert waiting.recv(4096).startswith(b"HTTP/1.1 200"), "whoever waited got no answer"
 
 
 def test_tls_with_given_certificate(tmp_path: Path) -> None:
@@ -1157,12 +1190,19 @@ def test_demo_says_which_port_is_taken_and_how_to_change_it(box: Sandbox, name: 
     assert f"make demo {name}=" in result.stderr
 
 
-@pytest.mark.parametrize("value", ["eighty", "65536"])
-def test_demo_refuses_what_is_no_port(value: str) -> None:
-    result = run("demo", PORT=value)
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert "PORT must be a port number" in result.stderr
+@pytest.mark.parametrize("value", ["eighty", "0", "65536"])
+def test_demo_refuses_what_is_no_port(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", value)
+    with pytest.raises(demo.DemoFailed, match="PORT must be a port number"):
+        demo.read_ports()
+
+
+def test_demo_wants_two_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = str(free_port())
+    monkeypatch.setenv("PORT", port)
+    monkeypatch.setenv("SANDBOX_PORT", port)
+    with pytest.raises(demo.DemoFailed, match=f"are both {port}"):
+        demo.read_ports()
 
 
 def test_demo_serves_both_and_leaves_nothing_behind() -> None:
@@ -1171,17 +1211,17 @@ def test_demo_serves_both_and_leaves_nothing_behind() -> None:
     command = [sys.executable, "-m", "webapp.sandbox", "demo"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as demo:
-        assert demo.stdout is not None
+    ) as both:
+        assert both.stdout is not None
         told = b""
         while b"Ctrl-C" not in told:
-            line = demo.stdout.readline()
+            line = both.stdout.readline()
             assert line, "the demo ended without a word"
             told += line
         assert f"http://localhost:{port}" in told.decode()
         assert requests.get(f"http://localhost:{port}/healthz", timeout=5).status_code == 200
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(15) == 0
+        both.send_signal(signal.SIGINT)
+        assert both.wait(15) == 0
     for closed in (port, sandbox_port):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", closed), timeout=1)

@@ -8,7 +8,7 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, drafts, errors, exec_api, headers, launches, oidc, ops, pages
+from . import auth, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
 from .config import Settings
 from .exec_api import ExecClient
 from .pace import Pacer
@@ -27,12 +27,11 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["settings"] = settings
     configure(app, settings)
     pages.init_app(app, settings)
-    headers.init_app(
-        app, https=settings.is_https, studio_origins=exec_api.http_origins(settings.exec_studio_hosts)
-    )
+    send_headers(app, settings)
     errors.init_app(app)
     auth.init_app(app, settings, transport(settings, oidc.LIMITS))
     drafts.init_app(app)
+    embed.init_app(app)
     store = open_store(settings)
     launches.init_app(app, store, pacer(settings, store), exec_client(settings))
     app.register_blueprint(ops.bp)
@@ -73,6 +72,16 @@ def exec_client(settings: Settings) -> ExecClient:
     key = settings.exec_api_key.get_secret_value()
     way_out = transport(settings, exec_api.LIMITS)
     return ExecClient(settings.exec_api_url, key, settings.exec_studio_hosts, way_out)
+
+
+def send_headers(app: Flask, settings: Settings) -> None:
+    headers.init_app(
+        app,
+        https=settings.is_https,
+        studio_origins=exec_api.http_origins(settings.exec_studio_hosts),
+        ancestors=settings.frame_ancestors,
+        coep=settings.embed_coep,
+    )
 
 
 def open_store(settings: Settings) -> Store:

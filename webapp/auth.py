@@ -39,6 +39,9 @@ OPEN_TO_STRANGERS = frozenset(
         "auth.sign_out",
         "auth.signed_out",
         "drafts.create",
+        "embed.show",
+        "embed.seen",
+        "embed.diagnose",
         "drafts.show",
         "launches.new",
         "launches.create",
@@ -46,6 +49,11 @@ OPEN_TO_STRANGERS = frozenset(
         "ops.readyz",
         "static",
     }
+)
+
+# Framed pages and their like: they must not depend on a cookie, nor tell the browser that they do.
+WITHOUT_SESSION = frozenset(
+    {"static", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
 )
 
 WANTED_LIFETIME = 3600
@@ -70,7 +78,7 @@ def init_app(app: Flask, settings: Settings, transport: Transport) -> None:
 def load_user() -> None:
     """Put the person signed in on `g.user`, or one whose sign-in has expired on `g.former_user`."""
     g.user = g.former_user = None
-    signed_in = None if request.endpoint == "static" else session.get("user")
+    signed_in = None if request.endpoint in WITHOUT_SESSION else session.get("user")
     if signed_in:
         user = User(**{name: signed_in[name] for name in ("issuer", "sub", "email", "name")})
         if signed_in["until"] > time.time():

@@ -29,6 +29,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # One provider for every customer of the vendor: its e-mail claims say nothing about *our* company.
@@ -99,6 +100,19 @@ def _one_by_one(pattern: str, example: str) -> Callable[[tuple[str, ...]], tuple
     return check
 
 
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check origins as a content policy names them: scheme, host (`*.` in front at most), unusual port."""
+    for value in values:
+        parts = _parsed(value)
+        if parts.scheme not in ("http", "https") or not re.fullmatch(
+            rf"https?://(\*\.)?{HOST}(:\d+)?", value
+        ):
+            raise ValueError("must be origins such as https://intranet.acme.com, without a path")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ValueError("each must begin with https:// (plain http is for localhost only)")
+    return tuple(value.lower() for value in values)
+
+
 def _secret_keys(keys: SecretStr) -> SecretStr:
     parts = [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
     if not parts or any(len(key) < 16 for key in parts):
@@ -138,12 +152,12 @@ def _from_file(value: object) -> object:
     return secret
 
 
-HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
 Count = Annotated[int, Field(ge=0)]
 Domains = Annotated[List, AfterValidator(_one_by_one(HOST, "acme.com,acme.co.uk"))]
 Hosts = Annotated[List, AfterValidator(_one_by_one(rf"(\*\.)?{HOST}(:\d{{1,5}})?", "*.app.exec.com"))]
+Origins = Annotated[List, AfterValidator(_origins)]
 Emails = Annotated[List, AfterValidator(_one_by_one(r"[^@\s]+@[^@\s]+", "jane@acme.com,joe@acme.com"))]
 Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
 
@@ -192,6 +206,10 @@ class Settings(BaseSettings):
         f"sqlite:///{Path(__file__).parents[1] / 'instance' / 'portal.db'}"
     )
     retention_days: Annotated[int, Field(ge=1)] = 30
+
+    frame_ancestors: Origins = ()
+    embed_review: bool = False
+    embed_coep: bool = False
 
     trusted_proxies: Count = 0
     session_hours: Annotated[int, Field(ge=1)] = 8
@@ -253,6 +271,10 @@ class Settings(BaseSettings):
     def base_path(self) -> str:
         """The path of `PUBLIC_URL`: empty, or `/scenarios`."""
         return urlsplit(self.public_url).path
+
+    @property
+    def is_loopback(self) -> bool:
+        return urlsplit(self.public_url).hostname in LOOPBACK
 
     @property
     def is_https(self) -> bool:

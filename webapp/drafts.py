@@ -45,7 +45,7 @@ def keep(form: PromptForm) -> Answer:
         secret_hash=_hash(secret),
         form_token=form.form_token.data,
         prompt=form.prompt.data,
-        send=ours and not request.form.get("review"),
+        send=ours and not _wants_review(),
         person=g.former_user.key if g.former_user else None,
         address_hash=_hash(request.remote_addr or ""),
     )
@@ -81,6 +81,12 @@ def show(key: str) -> Answer:
         return redirect(url_for("launches.show", key=made.id), 303)
     form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
     return form_page(form, send_now=draft.send)
+
+
+def _wants_review() -> bool:
+    """Whether one more press is asked for; a framed text can ask for it, never for less."""
+    framed = request.endpoint == "drafts.create"
+    return bool(request.form.get("review")) or (framed and _settings().embed_review)
 
 
 def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:

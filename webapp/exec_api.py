@@ -4,12 +4,12 @@ Knows requests and Exec's words; knows nothing of Flask, forms or rows. The vend
 https://docs.exec.com/api-reference/scenario-studio/create-scenario-studio-session
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from json import JSONDecodeError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -119,13 +119,15 @@ def is_studio_url(url: str, allowed: tuple[str, ...]) -> bool:
         port = parts.port
     except ValueError:
         return False
-    host = parts.hostname or ""
-    if "@" in parts.netloc or not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", host):
+    # The whole of it before letters are folded: `\u212a` in small letters is a plain `k`.
+    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?", parts.netloc):
         return False
+    host = parts.hostname or ""
     if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
         return False
     usual = {"http": 80, "https": 443}[parts.scheme]
-    return any(_matches(host, port or usual, entry, usual) for entry in allowed)
+    port = usual if port is None else port
+    return any(_matches(host, port, entry, usual) for entry in allowed)
 
 
 def http_origins(allowed: tuple[str, ...]) -> tuple[str, ...]:
@@ -173,17 +175,19 @@ def _retry_after(response: Response, error: Mapping[str, Any]) -> float:
 
 
 def _seconds(hint: object) -> float | None:
+    if isinstance(hint, bool):
+        return None
     try:
-        seconds = float(hint)  # type: ignore[arg-type]  # anything else is the ValueError below
-    except (TypeError, ValueError):
+        seconds = float(hint)  # type: ignore[arg-type]  # anything else is an error below
+    except (TypeError, ValueError, OverflowError):
         return _seconds_until(hint)
-    return seconds if seconds == seconds else None  # NaN
+    return seconds if math.isfinite(seconds) else None
 
 
 def _seconds_until(date: object) -> float | None:
     try:
         when = parsedate_to_datetime(str(date))
-    except ValueError:
+    except (ValueError, OverflowError):
         try:
             when = datetime.fromisoformat(str(date))
         except ValueError:
@@ -194,7 +198,7 @@ def _seconds_until(date: object) -> float | None:
 def _json_object(response: Response) -> dict[str, Any]:
     try:
         answer = response.json()
-    except (JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, too long a number, too deep
         return {}
     return answer if isinstance(answer, dict) else {}
 

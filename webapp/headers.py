@@ -8,13 +8,24 @@ from flask import Flask, Response, g, request
 STATIC_LIFETIME = 365 * 24 * 3600
 
 
-def init_app(app: Flask, *, https: bool, studio_origins: tuple[str, ...]) -> None:
-    """Send the headers with every answer. `studio_origins`: http origins on loopback, for `form-action`."""
+def init_app(
+    app: Flask, *, https: bool, studio_origins: tuple[str, ...], ancestors: tuple[str, ...], coep: bool
+) -> None:
+    """Send the headers with every answer.
+
+    `studio_origins`: http origins on loopback, for `form-action`. `ancestors`: who may frame the pages that
+    set `g.framed`; `coep`: whether those also carry what a page with COEP `require-corp` wants of a frame.
+    """
 
     @app.after_request
     def send_headers(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", _policy(studio_origins))
-        response.headers["X-Frame-Options"] = "DENY"
+        framed = ancestors if g.get("framed") else ()
+        response.headers["Content-Security-Policy"] = _policy(studio_origins, framed)
+        if not framed:
+            response.headers["X-Frame-Options"] = "DENY"
+        elif coep:
+            response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         # Stricter than this, posts carry `Origin: null` and our own check refuses them.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -27,13 +38,14 @@ def init_app(app: Flask, *, https: bool, studio_origins: tuple[str, ...]) -> Non
         return response
 
 
-def _policy(studio_origins: tuple[str, ...]) -> str:
+def _policy(studio_origins: tuple[str, ...], ancestors: tuple[str, ...]) -> str:
     # Chromium applies form-action to every redirect after a post: the portal's, the studio's own to its
     # sign-in, and so on to hosts nobody can list.
     onwards = " ".join(("https:", *studio_origins)) if g.get("form_leads_to_studio") else ""
+    framers = " ".join(("'self'", *ancestors)) if ancestors else "'none'"
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        f"base-uri 'none'; frame-ancestors 'none'; form-action 'self' {onwards}".rstrip()
+        f"base-uri 'none'; frame-ancestors {framers}; form-action 'self' {onwards}".rstrip()
     )
 
 

@@ -16,6 +16,7 @@ from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App
 from authlib.integrations.requests_client import OAuth2Session
 from flask import session
 from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 from requests import RequestException
 
 from .config import Settings
@@ -164,6 +165,16 @@ class _Client(FlaskOAuth2App):  # type: ignore[misc]
             self.server_metadata = _checked(answer.json(), self._server_metadata_url)
         return self.server_metadata
 
+    def fetch_jwk_set(self, force: bool = False) -> Any:  # noqa: ANN401  # as the parent
+        """Return the provider's keys. What is none is not kept, or nobody could sign in until a restart."""
+        key_set = super().fetch_jwk_set(force)
+        try:
+            KeySet.import_key_set(key_set)
+        except (JoseError, ValueError, TypeError, LookupError) as error:
+            self.server_metadata.pop("jwks", None)
+            raise ProviderUnavailable(f"no keys at jwks_uri: {type(error).__name__}") from None
+        return key_set
+
 
 def _checked(metadata: Any, address: str) -> dict[str, Any]:  # noqa: ANN401  # whatever the provider sent
     needed = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -198,7 +209,7 @@ class Provider:
         """Note a new sign-in in the session; return the address to send the person to."""
         try:
             scopes = self._client.load_server_metadata().get("scopes_supported") or ()
-        except (RequestException, ValueError) as error:
+        except (RequestException, ValueError, RecursionError) as error:
             raise ProviderUnavailable(type(error).__name__) from None
         for key in [key for key in session if key.startswith(PENDING)][: 1 - PENDING_SIGN_INS]:
             del session[key]
@@ -222,6 +233,8 @@ class Provider:
             raise BadAnswer(f"{type(error).__name__} {error.error}") from None
         except RequestException as error:
             raise ProviderUnavailable(type(error).__name__) from None
+        except (ValueError, TypeError, RecursionError) as error:  # JSON that is none, or another's
+            raise BadAnswer(type(error).__name__) from None
         return self._user(claims)
 
     def _expected(self) -> dict[str, Any]:
@@ -267,7 +280,7 @@ class Provider:
         """Return where the provider ends its own session (RP-Initiated Logout 1.0), if it offers that."""
         try:
             metadata = self._client.load_server_metadata()
-        except (RequestException, ValueError, SignInFailed):
+        except (RequestException, ValueError, RecursionError, SignInFailed):
             return None  # signing out here must work while the provider is down
         if not isinstance(metadata.get("end_session_endpoint"), str):
             return None

@@ -283,6 +283,13 @@ class Store:
             db.add(draft)
             return True
 
+    def has_draft(self, form_token: str) -> bool:
+        """Whether a text of this form arrived in the last ten minutes."""
+        with self.read() as db:
+            recent = Draft.created > now_in(db) - 600
+            query = select(Draft.id).where(Draft.form_token == form_token, recent).limit(1)
+            return db.scalar(query) is not None
+
     def draft(self, key: str, secret_hash: str, person: str | None) -> Draft | None:
         """Return the draft of this browser; the first person signed in to see it is its only one."""
         with self.write() as db:

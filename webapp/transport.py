@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,22 +47,23 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-def cut_off(seconds: float, shut_down: Callable[[], None]) -> threading.Timer:
-    """Return a started timer that ends a read for good.
+class Deadline(threading.Timer):
+    """Ends a read for good; `passed` says that it did.
 
     A socket's own timeout counts from byte to byte: a peer that drips would hold the thread for hours.
     """
 
-    def fire() -> None:
-        try:
-            shut_down()
-        except (OSError, RuntimeError, ValueError):
-            return  # the answer was complete in this very moment
+    def __init__(self, seconds: float, shut_down: Callable[[], None]) -> None:
+        super().__init__(seconds, self.pass_by)
+        self.daemon = True
+        self.passed = False
+        self.shut_down = shut_down
+        self.start()
 
-    timer = threading.Timer(seconds, fire)
-    timer.daemon = True
-    timer.start()
-    return timer
+    def pass_by(self) -> None:
+        self.passed = True  # first: the reader wakes up while the socket is being shut down
+        with suppress(OSError, RuntimeError, ValueError):  # the answer was complete in this very moment
+            self.shut_down()
 
 
 class _HeadersInTime:
@@ -69,11 +71,15 @@ class _HeadersInTime:
     timeout: float
 
     def getresponse(self) -> HTTPResponse:
-        timer = cut_off(self.timeout, lambda: self.sock.shutdown(socket.SHUT_RDWR))
+        deadline = Deadline(self.timeout, lambda: self.sock.shutdown(socket.SHUT_RDWR))
         try:
-            return super().getresponse()  # type: ignore[misc,no-any-return]  # the mixin's other parent
+            response = super().getresponse()  # type: ignore[misc]  # the mixin's other parent
         finally:
-            timer.cancel()
+            deadline.cancel()
+        if deadline.passed:  # headers that break off look like headers that end
+            response.close()
+            raise TimeoutError("the answer's head did not end in time")
+        return response  # type: ignore[no-any-return]
 
 
 class _PlainConnection(_HeadersInTime, HTTPConnection):  # type: ignore[misc]
@@ -134,19 +140,19 @@ class Transport(HTTPAdapter):
         return response
 
     def _body(self, raw: HTTPResponse, request: PreparedRequest) -> bytes:
-        timer = cut_off(self.limits.body, raw.shutdown)
+        deadline = Deadline(self.limits.body, raw.shutdown)
         body = bytearray()
         try:
             for chunk in raw.stream(2**14, decode_content=True):
                 body += chunk
                 if len(body) > self.limits.size:
                     raise AnswerTooLarge(f"more than {self.limits.size} bytes", request=request)
-            if timer.finished.is_set():  # cut off: without a length, that looks like an end
+            if deadline.passed:  # without a length, an answer that breaks off looks like one that ends
                 raise ReadTimeout("the answer did not end in time", request=request)
         except HTTPError as error:
             raise RequestsConnectionError(error, request=request) from error
         finally:
-            timer.cancel()
+            deadline.cancel()
             raw.close()  # after a complete answer the connection is back in the pool already
         return bytes(body)
 

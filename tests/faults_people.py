@@ -1,0 +1,197 @@
+"""People in front of the portal whose browsers have no scripts, and portals that are killed and restarted.
+
+Nothing here knows what the portal should do; the tests judge what these people met.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from conftest import SECRET_KEY, answers, end, run_gunicorn, wait_until
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from reading import Page
+
+REFRESH = re.compile(r'<meta http-equiv="refresh" content="([0-9]+); url=([^"]+)">')
+BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+
+
+def email_of(person: str) -> str:
+    """The address of one of the sandbox's generated people (`p7`)."""
+    return f"{person}@acme.example"
+
+
+def cookie_of(person: str, issuer: str) -> str:
+    """The session cookie that a sign-in would have left, for two hundred people without two hundred sign-ins."""
+    app = Flask(__name__, static_folder=None)
+    app.secret_key = SECRET_KEY
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None
+    user = {"issuer": issuer, "sub": f"acme|{person}", "email": email_of(person), "name": person}
+    cookie = signer.dumps({"_permanent": True, "user": {**user, "until": time.time() + 3600}})
+    return cookie if isinstance(cookie, str) else cookie.decode()
+
+
+@dataclass
+class Trip:
+    """What a press of the button became: where it ended, when, and what the person met on the way."""
+
+    studio: str = ""
+    pressed: float = 0
+    seconds: float = 0
+    first: int = 0  # the status of the first answer
+    broken: int = 0  # connections that broke; the same was sent again
+    waits: int = 0  # pages that said to wait
+    refused: list[float] = field(default_factory=list)  # seconds that each 503 took to come
+
+
+class Visitor:
+    """One person's browser. `addresses` are the instances behind one balancer: one that breaks is left."""
+
+    def __init__(self, person: str, addresses: Sequence[str], cookie: str) -> None:
+        self.person = person
+        self.email = email_of(person)
+        self.addresses = addresses
+        self.http = requests.Session()
+        self.http.trust_env = False
+        self.http.headers["Origin"] = addresses[0]  # what PUBLIC_URL says, whichever instance is asked
+        self.http.cookies.set("portal", cookie, domain="localhost.local", path="/")  # as cookiejar names it
+
+    def tab(self) -> "Visitor":
+        """A second tab of the same browser."""
+        other = Visitor(self.person, self.addresses, "")
+        other.http.cookies.update(self.http.cookies)
+        return other
+
+    def open_form(self, text: str) -> dict[str, str]:
+        """Open the form and type."""
+        answer = self.http.get(f"{self.addresses[0]}/", allow_redirects=False, timeout=30)
+        assert answer.status_code == 200, answer.status_code
+        return {**Page(answer.text).fields, "prompt": text}
+
+    def press(self, fields: dict[str, str], at: int = 0, patience: float = 110) -> Trip:
+        """Send the form to instance `at` and go where it leads, until the studio's door."""
+        trip = Trip(pressed=time.time())
+        began = time.monotonic()
+        method, path = "POST", "/launches"
+        while not trip.studio:
+            assert time.monotonic() - began < patience, f"{self.person} never arrived: {trip}"
+            sent = time.monotonic()
+            try:
+                answer = self.http.request(
+                    method,
+                    self.addresses[at % len(self.addresses)] + path,
+                    data=fields if method == "POST" else None,
+                    allow_redirects=False,
+                    timeout=(5, 60),
+                )
+            except BROKEN:  # Reload sends the same again
+                trip.broken += 1
+                at += 1
+                time.sleep(0.3)
+                continue
+            trip.first = trip.first or answer.status_code
+            if answer.status_code == 503:
+                trip.refused.append(time.monotonic() - sent)
+                if method == "POST":
+                    self._still_has(answer.text, fields)
+                time.sleep(0.7)
+            elif answer.status_code == 303:
+                target = urljoin(answer.url, answer.headers["Location"])
+                if urlsplit(target).netloc != urlsplit(answer.url).netloc:
+                    trip.studio = target
+                method, path = "GET", urlsplit(target).path
+            elif refresh := REFRESH.search(answer.text) if answer.status_code == 200 else None:
+                trip.waits += 1
+                time.sleep(int(refresh[1]))
+                path = urlsplit(path).path + refresh[2]
+            else:
+                page = Page(answer.text)
+                opened = page.find("a", class_="primary") if method == "GET" else []
+                assert page.h1 == "Your scenario is ready", (
+                    f"{self.person}: {answer.status_code} {page.main.words}"
+                )
+                trip.studio = opened[0].attrs["href"]
+        trip.seconds = time.monotonic() - began
+        return trip
+
+    def _still_has(self, html: str, fields: dict[str, str]) -> None:
+        """The form came back with the text, the same token, and a word about what happened."""
+        page = Page(html)
+        assert page.prompt == fields["prompt"]
+        assert page.fields["form_token"] == fields["form_token"]
+        assert "Your text is still here" in page.main.words
+
+
+class Instance:
+    """One gunicorn on a port of its own that a test may kill, reload, stop and start again."""
+
+    def __init__(self, port: int, environment: dict[str, str], directory: Path) -> None:
+        self.port = port
+        self.url = f"http://localhost:{port}"
+        self.directory = directory
+        self.environment = environment
+        self.starts = 0
+        self.process: subprocess.Popen[bytes]
+
+    @property
+    def log(self) -> Path:
+        """What the running process has written."""
+        return self.directory / f"portal-{self.port}-{self.starts}.log"
+
+    @property
+    def output(self) -> str:
+        """Everything written by it and those before it on this port."""
+        logs = sorted(self.directory.glob(f"portal-{self.port}-*.log"))
+        return "".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
+
+    def start(self) -> "Instance":
+        self.starts += 1
+        self.process = run_gunicorn(self.port, self.environment, self.log, self.directory)
+        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/healthz"), "the portal", 30)
+        self._wait_for_boots(2)
+        return self
+
+    def stop(self) -> None:
+        end(self.process)
+
+    def reload(self) -> None:
+        """Replace the workers, as a new configuration or a renewed log file does."""
+        before = self.log.read_text().count("Booting worker")
+        self.process.send_signal(signal.SIGHUP)
+        self._wait_for_boots(before + 2)
+
+    def kill(self, worker: int) -> bool:
+        """Kill a worker without a warning; say whether it was still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+            return True
+        return False
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers there are now."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def _wait_for_boots(self, count: int) -> None:
+        # A worker told to end before it has set up its signals is waited for in vain, for 30 s.
+        wait_until(lambda: self.log.read_text().count("Booting worker") >= count, "all workers", 30)
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def serving(*instances: Instance) -> Iterator[tuple[Instance, ...]]:
+    """Start them, and end what then runs in their place."""
+    with contextlib.ExitStack() as stack:
+        for instance in instances:
+            stack.callback(lambda one=instance: end(one.process))
+            instance.start()
+        yield instances

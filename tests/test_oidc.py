@@ -1,0 +1,525 @@
+"""Signing in at the sandbox: who gets in, and what everybody else reads."""
+
+import re
+import socket
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from conftest import (
+    CLIENT_SECRET,
+    PUBLIC_URLS,
+    BeginSignIn,
+    Fetch,
+    MakeApp,
+    Sandbox,
+    SignIn,
+    free_port,
+    own_path,
+    run_sandbox,
+)
+from flask import Flask
+from flask.testing import FlaskClient
+from peers import Peer, http
+
+TRUST = {"oidc_trust_unverified_email": True, "allowed_email_domains": "acme.example"}
+Refuse = Callable[..., None]
+
+
+@pytest.fixture
+def refuse(page: Fetch) -> Refuse:
+    """Hold an answer to be a plain page with a way on, and the browser to be nobody's."""
+
+    def check(client: FlaskClient, answer: object, status: int, title: str, way_on: str) -> None:
+        refusal = page(client, answer, status)
+        assert refusal.h1 == title
+        assert urlsplit(refusal.link(way_on)).path.endswith("/sign-in")
+        assert not re.search(r"error|exception|token|claim|oidc", refusal.main.words, re.IGNORECASE)
+        with client.session_transaction() as session:
+            assert "user" not in session
+
+    return check
+
+
+def user_of(client: FlaskClient) -> dict[str, str]:
+    with client.session_transaction() as session:
+        user: dict[str, str] = session["user"]
+        return user
+
+
+# Who gets in
+
+
+def test_a_person_signs_in(client: FlaskClient, sign_in: SignIn, sandbox: Sandbox) -> None:
+    answer = sign_in(client)
+    assert (answer.status_code, answer.location) == (303, "/")
+    user = user_of(client)
+    assert (user["issuer"], user["sub"]) == (sandbox.issuer, "acme|dana")
+    assert (user["email"], user["name"]) == ("dana@acme.example", "Dana Whitfield")
+
+
+def test_a_name_need_not_be_ascii(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client, "mei")
+    assert "林美 Mei Lin" in page(client).words
+
+
+def test_an_email_may_come_from_userinfo(client: FlaskClient, sign_in: SignIn) -> None:
+    sign_in(client, "ugo")
+    assert user_of(client)["email"] == "ugo@acme.example"
+
+
+def test_an_email_may_come_from_another_claim_with_trust(make_app: MakeApp, sign_in: SignIn) -> None:
+    client = make_app(oidc_email_claim="upn", **TRUST).test_client()
+    sign_in(client, "upton")
+    assert user_of(client)["email"] == "upton@acme.example"
+
+
+def test_an_unverified_email_is_enough_with_trust(make_app: MakeApp, sign_in: SignIn) -> None:
+    client = make_app(**TRUST).test_client()
+    sign_in(client, "una")
+    assert user_of(client)["email"] == "una@acme.example"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"allowed_email_domains": "elsewhere.example, Acme.Example"},
+        {"allowed_groups": "sales"},
+        {"allowed_groups": "board, sales"},
+        {"allowed_groups": "sales", "allowed_email_domains": "acme.example"},
+    ],
+)
+def test_those_who_are_allowed_get_in(make_app: MakeApp, sign_in: SignIn, settings: dict[str, str]) -> None:
+    client = make_app(**settings).test_client()
+    sign_in(client)
+    assert user_of(client)["email"] == "dana@acme.example"
+
+
+def test_a_provider_without_userinfo_is_enough(make_app: MakeApp, sandbox: Sandbox, sign_in: SignIn) -> None:
+    client = make_app(oidc_issuer=f"{sandbox.url}/oidc-plain").test_client()
+    sign_in(client)
+    assert user_of(client)["email"] == "dana@acme.example"
+
+
+def test_an_issuer_may_be_written_with_a_slash(make_app: MakeApp, sandbox: Sandbox, sign_in: SignIn) -> None:
+    client = make_app(oidc_issuer=f"{sandbox.issuer}/").test_client()
+    assert sign_in(client).location == "/"
+
+
+def test_each_portal_asks_its_own_provider(
+    make_app: MakeApp, sandbox: Sandbox, begin_sign_in: BeginSignIn
+) -> None:
+    first, second = make_app(), make_app(oidc_issuer=f"{sandbox.url}/oidc-plain")
+    for app, issuer in ((first, "/oidc/"), (second, "/oidc-plain/"), (first, "/oidc/")):
+        assert urlsplit(begin_sign_in(app.test_client())).path.startswith(issuer)
+
+
+# What is asked of the provider
+
+
+def test_the_request_is_a_code_flow_with_pkce_state_and_nonce(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn
+) -> None:
+    address = begin_sign_in(client)
+    asked = {name: value for name, (value,) in parse_qs(urlsplit(address).query).items()}
+    assert address.startswith(f"{sandbox.issuer}/authorize?")
+    assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+    assert asked["redirect_uri"] == f"{PUBLIC_URLS[0]}/sign-in/callback"
+    assert asked["scope"] == "openid email profile"
+    assert all(len(asked[name]) >= 20 for name in ("state", "nonce", "code_challenge"))
+    assert "prompt" not in asked
+
+
+def test_nothing_asked_of_the_provider_is_ever_the_same(
+    client: FlaskClient, begin_sign_in: BeginSignIn
+) -> None:
+    first, second = (parse_qs(urlsplit(begin_sign_in(client)).query) for _ in range(2))
+    for name in ("state", "nonce", "code_challenge"):
+        assert first[name] != second[name]
+
+
+@pytest.mark.parametrize(
+    ("query", "prompt"),
+    [
+        ("?prompt=select_account", ["select_account"]),
+        ("?prompt=login", ["login"]),
+        ("?prompt=none", None),
+        ("?prompt=", None),
+        ("?prompt=x%0d%0a", None),
+    ],
+)
+def test_only_known_prompts_are_passed_on(
+    client: FlaskClient, begin_sign_in: BeginSignIn, query: str, prompt: list[str] | None
+) -> None:
+    assert parse_qs(urlsplit(begin_sign_in(client, query)).query).get("prompt") == prompt
+
+
+# Who does not get in
+
+
+@pytest.mark.parametrize(
+    ("person", "status", "title", "way_on"),
+    [
+        ("noel", 403, "Your account has no e-mail address", "Use another account"),
+        ("upton", 403, "Your account has no e-mail address", "Use another account"),
+        ("una", 403, "Your e-mail address is not verified", "Use another account"),
+        ("uwe", 502, "The sign-in could not be verified", "Try again"),
+        ("!server-error", 503, "Sign-in is not available right now", "Try again"),
+        ("!bad-signature", 502, "The sign-in could not be verified", "Try again"),
+        ("!wrong-audience", 502, "The sign-in could not be verified", "Try again"),
+        ("!wrong-issuer", 502, "The sign-in could not be verified", "Try again"),
+        ("!expired", 502, "The sign-in could not be verified", "Try again"),
+        ("!wrong-nonce", 502, "The sign-in could not be verified", "Try again"),
+        ("!no-nonce", 502, "The sign-in could not be verified", "Try again"),
+        ("!alg-none", 502, "The sign-in could not be verified", "Try again"),
+        ("!token-not-json", 502, "The sign-in could not be verified", "Try again"),
+        ("!token-refused", 502, "The sign-in could not be verified", "Try again"),
+        ("!token-500", 503, "Sign-in is not available right now", "Try again"),
+    ],
+)
+def test_each_failed_sign_in_has_its_own_words(
+    client: FlaskClient, sign_in: SignIn, refuse: Refuse, person: str, status: int, title: str, way_on: str
+) -> None:
+    refuse(client, sign_in(client, person), status, title, way_on)
+
+
+@pytest.mark.parametrize("choice", ["!deny", "!cancel"])
+def test_turning_back_is_refused_kindly(
+    client: FlaskClient, sign_in: SignIn, refuse: Refuse, choice: str
+) -> None:
+    refuse(client, sign_in(client, choice), 403, "Sign-in was refused", "Try again")
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "title"),
+    [
+        ("error=access_denied&error_subcode=cancel", 400, "Sign-in was cancelled"),
+        ("error=login_required", 400, "Sign-in was cancelled"),
+        ("error=temporarily_unavailable", 503, "Sign-in is not available right now"),
+        ("error=invalid_scope", 502, "The sign-in could not be verified"),
+        ("error=%3Cscript%3E%0d%0a&error_description=planted", 502, "The sign-in could not be verified"),
+        ("error=", 502, "The sign-in could not be verified"),
+    ],
+)
+def test_what_the_provider_says_has_its_own_words(
+    client: FlaskClient, page: Fetch, query: str, status: int, title: str
+) -> None:
+    refusal = page(client, f"/sign-in/callback?{query}", status)
+    assert refusal.h1 == title
+    assert "planted" not in refusal.html
+
+
+@pytest.mark.parametrize(
+    ("settings", "person"),
+    [
+        ({"allowed_email_domains": "acme.example"}, "otto"),
+        ({"allowed_email_domains": "example"}, "dana"),
+        ({"allowed_email_domains": "cme.example"}, "dana"),
+        ({"allowed_email_domains": "sub.acme.example"}, "dana"),
+        ({"allowed_groups": "board"}, "dana"),
+        ({"allowed_groups": "Sales"}, "dana"),
+        ({"allowed_groups": "sale"}, "dana"),
+        ({"allowed_groups": "sales"}, "otto"),
+        ({"allowed_groups": "board", "allowed_email_domains": "acme.example"}, "dana"),
+    ],
+)
+def test_those_who_are_not_allowed_read_so(
+    make_app: MakeApp, sign_in: SignIn, refuse: Refuse, settings: dict[str, str], person: str
+) -> None:
+    client = make_app(**settings).test_client()
+    refuse(client, sign_in(client, person), 403, "This account may not use the portal", "Use another account")
+
+
+def test_trust_does_not_open_other_domains(make_app: MakeApp, sign_in: SignIn, refuse: Refuse) -> None:
+    client = make_app(**TRUST).test_client()
+    title = "This account may not use the portal"
+    refuse(client, sign_in(client, "otto"), 403, title, "Use another account")
+
+
+def test_a_refusal_names_whom_to_ask(make_app: MakeApp, sign_in: SignIn, page: Fetch) -> None:
+    client = make_app(support_contact="help@acme.example").test_client()
+    assert page(client, sign_in(client, "noel"), 403).link("help@acme.example") == "mailto:help@acme.example"
+
+
+# An answer that belongs to no sign-in of this browser
+
+STALE = (400, "This sign-in has expired", "Sign in again")
+
+
+def test_a_callback_out_of_nowhere_is_stale(client: FlaskClient, refuse: Refuse) -> None:
+    refuse(client, client.get("/sign-in/callback?code=abc&state=def"), *STALE)
+
+
+@pytest.mark.parametrize("query", ["", "?code=abc", "?state=abc", "?code=&state="])
+def test_half_a_callback_is_stale(
+    client: FlaskClient, begin_sign_in: BeginSignIn, refuse: Refuse, query: str
+) -> None:
+    begin_sign_in(client)
+    refuse(client, client.get(f"/sign-in/callback{query}"), *STALE)
+
+
+def test_a_forged_state_is_stale(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
+) -> None:
+    callback = sandbox.choose(begin_sign_in(client), "dana")
+    refuse(client, client.get(own_path(client, re.sub(r"state=\w+", "state=forged", callback))), *STALE)
+
+
+def test_another_browsers_callback_is_stale(
+    app: Flask, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
+) -> None:
+    attacker, victim = app.test_client(), app.test_client()
+    callback = sandbox.choose(begin_sign_in(attacker), "omar")
+    begin_sign_in(victim)
+    refuse(victim, victim.get(own_path(victim, callback)), *STALE)
+
+
+def test_a_callback_works_once(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
+) -> None:
+    callback = own_path(client, sandbox.choose(begin_sign_in(client), "dana"))
+    assert client.get(callback).status_code == 303
+    with client.session_transaction() as session:
+        del session["user"]
+    refuse(client, client.get(callback), *STALE)
+
+
+def test_a_callback_again_leaves_one_signed_in(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn
+) -> None:
+    callback = own_path(client, sandbox.choose(begin_sign_in(client), "dana"))
+    client.get(callback)
+    assert (client.get(callback).status_code, user_of(client)["sub"]) == (303, "acme|dana")
+
+
+def test_a_callback_again_goes_to_the_provider_no_more(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
+) -> None:
+    callback = own_path(client, sandbox.choose(begin_sign_in(client), "!token-500"))
+    client.get(callback)
+    refuse(client, client.get(callback), *STALE)
+
+
+def test_a_sign_in_without_its_session_is_stale(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
+) -> None:
+    callback = sandbox.choose(begin_sign_in(client), "dana")
+    client.delete_cookie("portal")
+    refuse(client, client.get(own_path(client, callback)), *STALE)
+
+
+def test_a_person_may_take_hours_at_the_provider(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn
+) -> None:
+    callback = sandbox.choose(begin_sign_in(client), "dana")
+    with client.session_transaction() as session:
+        for key in [key for key in session if key.startswith("_state_")]:
+            session[key]["exp"] -= 4 * 3600
+        session.modified = True
+    assert client.get(own_path(client, callback)).location == "/"
+
+
+# A provider that is down, slow, or not what it says
+
+UNAVAILABLE = (503, "Sign-in is not available right now", "Try again")
+
+
+@pytest.mark.parametrize("issuer", ["oidc-down", "oidc-lying", "oidc-garbled", "nowhere"])
+def test_a_provider_that_cannot_be_used_is_unavailable(
+    make_app: MakeApp, sandbox: Sandbox, refuse: Refuse, issuer: str
+) -> None:
+    client = make_app(oidc_issuer=f"{sandbox.url}/{issuer}").test_client()
+    refuse(client, client.get("/sign-in"), *UNAVAILABLE)
+
+
+def test_a_provider_that_is_not_there_is_unavailable(make_app: MakeApp, refuse: Refuse) -> None:
+    client = make_app(oidc_issuer=f"http://127.0.0.1:{free_port()}").test_client()
+    refuse(client, client.get("/sign-in"), *UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b'"https://login.acme.example"',
+        b"{}",
+        b"[" * 100_000,
+        b'{"issuer": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe",
+        b'{"issuer": 1, "authorization_endpoint": 2, "token_endpoint": 3, "jwks_uri": 4}',
+        b"x" * 2_000_000,
+    ],
+)
+def test_a_discovery_that_is_none_is_unavailable(make_app: MakeApp, refuse: Refuse, body: bytes) -> None:
+    with Peer(http(body)) as peer:
+        client = make_app(oidc_issuer=peer.url).test_client()
+        refuse(client, client.get("/sign-in"), *UNAVAILABLE)
+
+
+def test_a_discovery_that_redirects_is_unavailable(
+    make_app: MakeApp, sandbox: Sandbox, refuse: Refuse
+) -> None:
+    location = f"Location: {sandbox.issuer}/.well-known/openid-configuration"
+    with Peer(http(b"{}", "302 Found", location)) as peer:
+        client = make_app(oidc_issuer=peer.url).test_client()
+        refuse(client, client.get("/sign-in"), *UNAVAILABLE)
+
+
+class Provider(Peer):
+    """Stands in front of a sandbox of its own, and answers for it at the endpoints of `answers`."""
+
+    def __init__(self) -> None:
+        super().__init__(self.serve)
+        self.issuer = f"{self.url}/oidc"
+        self.answers: dict[str, bytes] = {}
+        self.behind: Sandbox | None = None
+
+    def serve(self, connection: socket.socket) -> None:
+        assert self.behind
+        start, _, body = self.requests[-1].partition(b"\r\n\r\n")
+        line, *fields = start.decode().split("\r\n")
+        method, path, _ = line.split()
+        kept = [
+            field.split(": ", 1) for field in fields if field.startswith(("Authorization", "Content-Type"))
+        ]
+        for endpoint, answer in self.answers.items():
+            if path.endswith(f"/{endpoint}"):
+                connection.sendall(answer)
+                return
+        got = self.behind.http.request(
+            method, self.behind.url + path, data=body, headers=dict(kept), timeout=5
+        )
+        connection.sendall(http(got.content, f"{got.status_code} {got.reason}"))
+
+    def choose(self, begun: str, person: str) -> str:
+        assert self.behind
+        return self.behind.choose(begun.replace(self.issuer, self.behind.issuer), person)
+
+
+@pytest.fixture(scope="module")
+def one_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    log = tmp_path_factory.mktemp("provider") / "output"
+    with Provider() as provider, run_sandbox(log, "--issuer-url", provider.url) as behind:
+        provider.behind = behind
+        yield provider
+
+
+@pytest.fixture
+def provider(one_provider: Provider) -> Provider:
+    one_provider.answers.clear()
+    one_provider.requests.clear()
+    return one_provider
+
+
+def test_a_provider_that_comes_back_is_asked_again(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    provider.answers["openid-configuration"] = http(b"", "503 Down")
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    assert client.get("/sign-in").status_code == 503
+    provider.answers.clear()
+    assert begin_sign_in(client).startswith(f"{provider.issuer}/authorize")
+
+
+def test_a_discovery_is_read_once(make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    for _ in range(3):
+        begin_sign_in(client)
+    assert len(provider.requests) == 1
+
+
+def test_the_keys_are_read_once(make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn) -> None:
+    app = make_app(oidc_issuer=provider.issuer)
+    for _ in range(3):
+        client = app.test_client()
+        client.get(own_path(client, provider.choose(begin_sign_in(client), "dana")))
+        assert user_of(client)["sub"] == "acme|dana"
+    assert len([one for one in provider.requests if b"jwks" in one]) == 1
+
+
+def test_the_client_shows_its_secret_in_the_header_only(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    client.get(own_path(client, provider.choose(begin_sign_in(client), "dana")))
+    (asked,) = [one for one in provider.requests if b"/token " in one]
+    start, _, body = asked.partition(b"\r\n\r\n")
+    pair = b64encode(f"scenario-portal:{CLIENT_SECRET}".encode())
+    assert b"Authorization: Basic " + pair in start
+    assert CLIENT_SECRET.encode() not in body
+    assert parse_qs(body.decode())["code_verifier"]
+
+
+NO_JSON = {
+    "a page": b"<!doctype html>",
+    "a list": b"[]",
+    "nothing": b"",
+    "null": b"null",
+    "a text": b'"planted"',
+    "too deep": b"[" * 100_000,
+    "too long a number": b'{"sub": ' + b"9" * 5000 + b"}",
+    "not UTF-8": b"\xff\xfe",
+}
+NO_TOKEN = {
+    "empty": b"{}",
+    "no ID token": b'{"access_token": "a", "token_type": "Bearer"}',
+    "an ID token that is a number": b'{"access_token": "a", "token_type": "Bearer", "id_token": 7}',
+    "an ID token that is none": b'{"access_token": "a", "token_type": "Bearer", "id_token": "planted"}',
+    "an encrypted ID token": b'{"access_token": "a", "token_type": "Bearer", "id_token": "a.b.c.d.e"}',
+    "a lifetime that is none": b'{"access_token": "a", "token_type": "Bearer", "expires_in": "soon"}',
+    "an error that is none": b'{"error": ["planted"]}',
+}
+
+
+@pytest.mark.parametrize("body", (NO_JSON | NO_TOKEN).values(), ids=NO_JSON | NO_TOKEN)
+@pytest.mark.parametrize("endpoint", ["token", "userinfo", "jwks.json"])
+def test_an_answer_that_is_none_signs_nobody_in(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, page: Fetch, endpoint: str, body: bytes
+) -> None:
+    provider.answers[endpoint] = http(body)
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    answer = client.get(own_path(client, provider.choose(begin_sign_in(client), "ugo")))
+    assert answer.status_code in (502, 503)
+    assert "planted" not in page(client, answer, answer.status_code).html
+    with client.session_transaction() as session:
+        assert "user" not in session
+
+
+def test_behind_the_stand_in_a_person_does_sign_in(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    client.get(own_path(client, provider.choose(begin_sign_in(client), "ugo")))
+    assert user_of(client)["email"] == "ugo@acme.example"
+
+
+@pytest.mark.parametrize("body", [b'{"error": "oops"}', b'{"keys": [{}]}', b'{"keys": []}', b"[]"])
+def test_keys_that_are_none_are_not_kept(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, body: bytes
+) -> None:
+    provider.answers["jwks.json"] = http(body)
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    for expected in (503, 303):
+        callback = provider.choose(begin_sign_in(client), "dana")
+        assert client.get(own_path(client, callback)).status_code == expected
+        provider.answers.clear()
+
+
+@pytest.mark.parametrize("endpoint", ["token", "userinfo", "jwks.json"])
+def test_an_endpoint_that_is_away_is_unavailable(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, refuse: Refuse, endpoint: str
+) -> None:
+    provider.answers[endpoint] = http(b"{}", "500 Oh")
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = provider.choose(begin_sign_in(client), "ugo")
+    refuse(client, client.get(own_path(client, callback)), *UNAVAILABLE)
+
+
+def test_a_slow_provider_is_given_up_in_time(client: FlaskClient, sign_in: SignIn, refuse: Refuse) -> None:
+    begun = time.monotonic()
+    answer = sign_in(client, "!token-slow")
+    assert time.monotonic() - begun < 10
+    refuse(client, answer, *UNAVAILABLE)

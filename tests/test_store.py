@@ -1,0 +1,868 @@
+"""The store, the same on SQLite and on PostgreSQL; time passes by moving rows' times back."""
+
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from hashlib import sha256
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from conftest import ROOT, OpenStore, PostgreSQL, inherited
+from sqlalchemy import event, insert, inspect, select, text, update
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from webapp.pace import Pacer
+from webapp.store import (
+    DRAFT_LIFETIME,
+    PAGE,
+    SAME_AGAIN,
+    Base,
+    Call,
+    Draft,
+    Launch,
+    Pace,
+    Store,
+    StoreUnavailable,
+    launch_id,
+    migrate,
+    now_in,
+    person_key,
+)
+
+DANA = person_key("https://idp.example", "acme|dana")
+OMAR = person_key("https://idp.example", "acme|omar")
+EMAIL = "Dana@acme.example"
+DAY = 24 * 3600
+
+
+def record(
+    store: Store, prompt: str = "Talk to a client", token: str = "token", person: str = DANA, **more: bool
+) -> Launch:
+    """Record an intention that nothing stands in the way of."""
+    recorded = store.record(person, EMAIL, token, prompt, **{"another": False, **more})
+    assert recorded.launch
+    return recorded.launch
+
+
+def change(store: Store, launch: Launch, **values: object) -> None:
+    """Set columns of a launch's row; a number that starts with the row's own moves its time."""
+    with store.write() as db:
+        db.execute(update(Launch).where(Launch.id == launch.id).values(**values))
+
+
+def let_pass(store: Store, seconds: float) -> None:
+    """Let this time pass for every launch: it was made so much earlier."""
+    with store.write() as db:
+        db.execute(update(Launch).values(created=Launch.created - seconds))
+
+
+def row(store: Store, launch: Launch) -> Launch:
+    with store.read() as db:
+        return db.get_one(Launch, launch.id)
+
+
+def make_ready(store: Store, launch: Launch) -> None:
+    pacer = Pacer(store, 0, 0, "key")
+    lease = pacer.begin(launch.id)
+    assert lease
+    pacer.created(lease, "https://acme.app.exec.com/chat/1")
+
+
+def refuse(store: Store, launch: Launch) -> None:
+    pacer = Pacer(store, 0, 0, "key")
+    lease = pacer.begin(launch.id)
+    assert lease
+    pacer.refused(lease, "not_accepted", "Too long")
+
+
+def all_at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
+    """Run `work(number)` in so many threads that start together; return what each returned."""
+    together = threading.Barrier(count)
+
+    def run(number: int) -> Any:
+        together.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(run, range(count)))
+
+
+# --- Migrations
+
+
+def test_migrations_build_exactly_what_the_models_say(store: Store) -> None:
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "target_metadata": Base.metadata}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrations_build_partial_indexes(store: Store) -> None:
+    """Alembic's comparison does not look at an index's condition."""
+    dialect = store.engine.dialect.name
+    for index in inspect(store.engine).get_indexes("launches"):
+        [model] = [model for model in Launch.__table__.indexes if model.name == index["name"]]  # type: ignore[attr-defined]
+        built = str(index["dialect_options"].get(f"{dialect}_where", ""))
+        declared = str(model.dialect_options[dialect]["where"] or "")
+        words = r"[A-Za-z]+"
+        assert re.findall(words, built.replace("::text", "")) == re.findall(words, declared), index["name"]
+
+
+def test_migrating_again_changes_nothing(store: Store) -> None:
+    launch = record(store)
+
+    migrate(store.url)
+
+    assert store.find(launch.id, DANA)
+
+
+def test_processes_that_start_together_migrate_once(database_url: str, open_store: OpenStore) -> None:
+    with closing_engine(database_url) as store, store.write() as db:
+        Base.metadata.drop_all(db.connection())
+        db.execute(text("DROP TABLE alembic_version"))
+    program = "import sys; from webapp.store import migrate; sys.stdin.read(1); migrate(sys.argv[1])"
+    command = [sys.executable, "-c", program, database_url]
+    processes = [
+        subprocess.Popen(
+            command, cwd=ROOT, env=inherited(), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("g")
+        process.stdin.flush()
+    complaints = [process.communicate(timeout=30)[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 4, complaints
+    with open_store().read() as db:
+        assert db.scalars(select(Pace.id)).all() == [1]
+
+
+def closing_engine(url: str) -> Any:
+    store = Store(url)
+
+    class Closing:
+        def __enter__(self) -> Store:
+            return store
+
+        def __exit__(self, *_: object) -> None:
+            store.engine.dispose()
+
+    return Closing()
+
+
+def test_migrating_gives_up_when_the_database_stays_away(postgresql: PostgreSQL) -> None:
+    with pytest.raises(StoreUnavailable):
+        migrate(postgresql.server.get_uri("never_made"), patience=0)
+
+
+# --- Recording an intention
+
+
+def test_the_same_intention_finds_its_row(store: Store) -> None:
+    first, second = record(store), record(store)
+
+    assert first.id == second.id == launch_id(DANA, "token", "Talk to a client")
+    assert len(store.newest(DANA, None)) == 1
+
+
+def test_the_id_is_the_same_in_every_version_of_the_portal() -> None:
+    """It is what Exec de-duplicates by: a release that changed it would make second sessions."""
+    assert person_key("https://idp.example", "acme|dana") == DANA
+    expected = UUID("aa8ab97f-8e74-5c86-9a9c-7e2ea0af7fc5")
+    assert launch_id("person", "token", "prompt") == expected
+
+
+@pytest.mark.parametrize(
+    ("person", "token", "prompt"),
+    [(OMAR, "token", "Talk"), (DANA, "other", "Talk"), (DANA, "token", "Talk!")],
+    ids=["person", "form", "text"],
+)
+def test_every_part_of_an_intention_makes_it_another(person: str, token: str, prompt: str) -> None:
+    assert launch_id(person, token, prompt) != launch_id(DANA, "token", "Talk")
+
+
+def test_the_request_id_fits_what_exec_takes(store: Store) -> None:
+    launch = record(store)
+
+    assert launch.request_id == f"portal-{launch.id}"
+
+
+def test_the_issuer_and_the_subject_are_kept_apart() -> None:
+    assert person_key("https://a", "b") != person_key("https://ab", "")
+
+
+def test_a_changed_text_is_a_new_launch(store: Store) -> None:
+    assert record(store, "Talk").id != record(store, "Talk to a client").id
+
+
+def test_two_people_following_one_link_have_two_launches(store: Store) -> None:
+    assert record(store).id != record(store, person=OMAR).id
+
+
+def test_a_new_launch_waits_from_now_on(store: Store) -> None:
+    launch = record(store)
+
+    with store.read() as db:
+        now = now_in(db)
+    assert launch.state == "waiting"
+    assert now - 5 < launch.created <= now
+    assert launch.created == launch.queued == launch.not_before == launch.seen == launch.due
+    assert (launch.email, launch.prompt, launch.attempt) == (EMAIL, "Talk to a client", 0)
+
+
+def test_the_same_text_from_another_form_is_asked_about(store: Store) -> None:
+    first = record(store)
+
+    recorded = store.record(DANA, EMAIL, "another form", "Talk to a client", another=False)
+
+    assert recorded.launch is None
+    assert recorded.earlier
+    assert recorded.earlier.id == first.id
+
+
+def test_the_same_text_is_asked_about_for_ten_minutes_only(store: Store) -> None:
+    record(store)
+    let_pass(store, SAME_AGAIN - 5)
+    assert store.record(DANA, EMAIL, "second", "Talk to a client", another=False).earlier
+
+    let_pass(store, 10)
+
+    assert store.record(DANA, EMAIL, "second", "Talk to a client", another=False).launch
+
+
+def test_other_peoples_texts_are_not_asked_about(store: Store) -> None:
+    record(store)
+
+    assert record(store, token="second", person=OMAR)
+
+
+def test_another_one_is_made_when_asked_for(store: Store) -> None:
+    first = record(store)
+
+    assert record(store, token="second", another=True).id != first.id
+
+
+def test_a_refused_text_is_not_asked_about(store: Store) -> None:
+    refuse(store, record(store))
+
+    assert record(store, token="second")
+
+
+def test_a_cancelled_text_is_not_asked_about(store: Store) -> None:
+    store.erase(record(store).id, DANA)
+
+    assert record(store, token="second")
+
+
+def test_a_launch_being_created_that_was_cancelled_is_not_asked_about(store: Store) -> None:
+    launch = record(store)
+    Pacer(store, 0, 0, "key").begin(launch.id)
+    store.erase(launch.id, DANA)
+
+    assert record(store, token="second")
+
+
+def test_a_refused_launch_sent_again_waits_again(store: Store) -> None:
+    refuse(store, record(store))
+
+    launch = record(store)
+
+    assert (launch.state, launch.reason, launch.detail, launch.finished) == ("waiting", None, None, None)
+    assert launch.queued == launch.not_before > launch.finished if launch.finished else True
+
+
+def test_a_ready_launch_sent_again_stays_ready(store: Store) -> None:
+    make_ready(store, record(store))
+
+    launch = record(store)
+
+    assert (launch.state, launch.url) == ("ready", "https://acme.app.exec.com/chat/1")
+
+
+def test_a_waiting_launch_sent_again_keeps_its_place(store: Store) -> None:
+    first = record(store)
+    change(store, first, queued=Launch.queued - 60, not_before=Launch.not_before + 30)
+
+    again = record(store)
+
+    assert again.queued == pytest.approx(first.queued - 60)
+    assert again.not_before == pytest.approx(first.not_before + 30)
+    assert again.seen > first.seen
+
+
+def test_an_erased_launch_sent_again_fills_its_row(store: Store) -> None:
+    first = record(store)
+    make_ready(store, first)
+    store.erase(first.id, DANA)
+
+    again = record(store)
+
+    assert again.request_id == first.request_id
+    assert (again.state, again.erased, again.url) == ("waiting", None, None)
+    assert (again.prompt, again.email) == ("Talk to a client", EMAIL)
+    assert again.prompt_hash == sha256(b"Talk to a client").hexdigest()
+    assert store.find(first.id, DANA)
+
+
+def test_an_old_launch_sent_again_is_as_young_as_a_new_one(store: Store) -> None:
+    """Or the next erasing, within the hour, would take a text that waits."""
+    first = record(store)
+    make_ready(store, first)
+    let_pass(store, 40 * DAY)
+    store.erase_older_than(30)
+    record(store)
+
+    store.erase_older_than(30)
+
+    found = store.find(first.id, DANA)
+    assert found
+    assert found.prompt == "Talk to a client"
+
+
+def test_a_launch_sent_again_while_it_is_created_is_wanted_after_all(store: Store) -> None:
+    launch = record(store)
+    pacer = Pacer(store, 0, 0, "key")
+    lease = pacer.begin(launch.id)
+    assert lease
+    store.erase(launch.id, DANA)
+
+    record(store)
+    pacer.created(lease, "https://acme.app.exec.com/chat/1")
+
+    found = store.find(launch.id, DANA)
+    assert found
+    assert found.state == "ready"
+
+
+def test_the_same_text_from_many_forms_at_once_makes_one(open_store: OpenStore) -> None:
+    stores = [open_store(), open_store()]
+
+    recorded = all_at_once(
+        12, lambda n: stores[n % 2].record(DANA, EMAIL, f"form-{n}", "Talk to a client", another=False)
+    )
+
+    made = [one.launch.id for one in recorded if one.launch]
+    assert len(made) == 1
+    assert {one.earlier.id for one in recorded if one.earlier} == set(made)
+    assert len(recorded) == 12
+
+
+def test_one_form_sent_many_times_at_once_makes_one(open_store: OpenStore) -> None:
+    stores = [open_store(), open_store()]
+
+    launches = all_at_once(12, lambda n: record(stores[n % 2]))
+
+    assert len({launch.id for launch in launches}) == 1
+    assert len(stores[0].newest(DANA, None)) == 1
+
+
+def test_no_update_is_lost(open_store: OpenStore) -> None:
+    """With SQLAlchemy's defaults on SQLite, 349 of 400 are, without an error."""
+    store = open_store()
+
+    def count_up(_: int) -> None:
+        for _ in range(10):
+            with store.write() as db:
+                pace = db.get_one(Pace, 1, with_for_update=True)
+                pace.floor = pace.floor + 1
+
+    all_at_once(8, count_up)
+
+    with store.read() as db:
+        assert db.get_one(Pace, 1).floor == 80
+
+
+# --- Reading
+
+
+def test_another_persons_launch_is_none(store: Store) -> None:
+    assert store.find(record(store).id, OMAR) is None
+
+
+def test_an_unknown_launch_is_none(store: Store) -> None:
+    assert store.find(uuid4(), DANA) is None
+
+
+def test_an_erased_launch_is_none(store: Store) -> None:
+    launch = record(store)
+    store.erase(launch.id, DANA)
+
+    assert store.find(launch.id, DANA) is None
+    assert store.newest(DANA, None) == []
+
+
+def test_a_launch_to_be_erased_after_its_call_is_none(store: Store) -> None:
+    launch = record(store)
+    Pacer(store, 0, 0, "key").begin(launch.id)
+    store.erase(launch.id, DANA)
+
+    assert store.find(launch.id, DANA) is None
+    assert store.newest(DANA, None) == []
+
+
+def test_a_link_is_used_by_whoever_made_something_of_it(store: Store) -> None:
+    launch = record(store, token="link")
+    later = record(store, "Another text", token="link")
+    change(store, launch, created=Launch.created - 60)
+
+    used = store.used(DANA, "link")
+
+    assert used
+    assert used.id == later.id
+    assert store.used(OMAR, "link") is None
+    assert store.used(DANA, "other") is None
+
+
+def test_a_link_whose_launch_was_refused_is_not_used(store: Store) -> None:
+    refuse(store, record(store, token="link"))
+
+    assert store.used(DANA, "link") is None
+
+
+def test_a_link_whose_launch_is_to_be_erased_is_not_used(store: Store) -> None:
+    launch = record(store, token="link")
+    Pacer(store, 0, 0, "key").begin(launch.id)
+    store.erase(launch.id, DANA)
+
+    assert store.used(DANA, "link") is None
+
+
+def many(store: Store, count: int, person: str = DANA, **values: object) -> list[UUID]:
+    """Put so many launches of a person there at once."""
+    with store.write() as db:
+        now = now_in(db)
+        times = dict.fromkeys(("created", "queued", "not_before", "seen", "due"), now)
+        fixed = {"person": person, "form_token": "t", "prompt": "Talk", "email": EMAIL, "state": "waiting"}
+        fixed |= times | {"attempt": 0, "held": False, "erase_after_call": False} | values
+        keys = [uuid4() for _ in range(count)]
+        db.execute(insert(Launch), [{"id": key, **fixed} for key in keys])
+    return keys
+
+
+def test_pages_hold_every_launch_once_at_equal_times(store: Store) -> None:
+    keys = many(store, 2 * PAGE + 7)
+    many(store, 3, OMAR)
+    seen: list[UUID] = []
+
+    before = None
+    while page := store.newest(DANA, before):
+        shown = page[:PAGE]
+        seen += [launch.id for launch in shown]
+        before = (shown[-1].created, shown[-1].id)
+
+    assert len(seen) == len(keys)
+    assert set(seen) == set(keys)
+
+
+def test_pages_go_from_new_to_old(store: Store) -> None:
+    keys = many(store, 3)
+    for age, key in enumerate(keys):
+        with store.write() as db:
+            db.execute(update(Launch).where(Launch.id == key).values(created=Launch.created - age * 60))
+
+    assert [launch.id for launch in store.newest(DANA, None)] == keys
+
+
+def test_a_page_brings_one_more_to_say_that_there_is_more(store: Store) -> None:
+    many(store, PAGE + 5)
+
+    assert len(store.newest(DANA, None)) == PAGE + 1
+
+
+MILLIONS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+    "INSERT INTO launches ({columns}) SELECT {values} FROM n",
+    "postgresql": "INSERT INTO launches ({columns}) SELECT {values} FROM generate_series(1, 100000) AS n(i)",
+}
+
+
+@pytest.fixture
+def full_store(store: Store) -> Store:
+    """A hundred thousand launches of a thousand people over a year, most of them long ready and erased."""
+    postgresql = store.engine.dialect.name == "postgresql"
+    columns = {
+        "id": "lpad(to_hex(i), 32, '0')::uuid" if postgresql else "printf('%032x', i)",
+        "person": "'person-' || (i % 1000)",
+        "form_token": "'token-' || i",
+        "state": "CASE WHEN i % 500 = 0 THEN 'waiting' ELSE 'ready' END",
+        "held": "false",
+        "attempt": "1",
+        **{name: "1.7e9 + i * 300" for name in ("created", "queued", "not_before", "seen", "due")},
+        "erase_after_call": "false",
+        "erased": "CASE WHEN i < 90000 THEN 1.8e9 END",
+    }
+    statement = MILLIONS[store.engine.dialect.name]
+    with store.write() as db:
+        names, values = ", ".join(columns), ", ".join(columns.values())
+        db.execute(text(statement.format(columns=names, values=values)))
+    with store.write() as db:
+        db.execute(text("ANALYZE"))
+    return store
+
+
+def plan_of(store: Store, ask: Callable[[Store], object]) -> str:
+    """How the database carries out the last SELECT FROM launches of what is asked."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if "FROM launches" in statement:
+            statements.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    ask(store)
+    event.remove(store.engine, "before_cursor_execute", note)
+    statement, parameters = statements[-1]
+    explain = "EXPLAIN QUERY PLAN " if store.engine.dialect.name == "sqlite" else "EXPLAIN "
+    with store.engine.connect() as connection:
+        lines = connection.exec_driver_sql(explain + statement, parameters).all()
+    return "\n".join(str(line[-1]) for line in lines)
+
+
+PERSON_7 = "person-7"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.newest(PERSON_7, None),
+        lambda store: store.newest(PERSON_7, (1.72e9, UUID(int=66_007))),
+        lambda store: store.used(PERSON_7, "token-95007"),
+        lambda store: store.record(PERSON_7, EMAIL, "new", "A text", another=False),
+    ],
+    ids=["newest", "older", "used", "record"],
+)
+def test_a_persons_launches_are_found_by_index_without_sorting(
+    full_store: Store, ask: Callable[[Store], object]
+) -> None:
+    plan = plan_of(full_store, ask)
+
+    assert "launches_of_person" in plan
+    assert "SCAN" not in plan.replace("Index Scan", "").replace("Bitmap", "")
+    assert not re.search(r"Seq Scan|TEMP B-TREE|\bSort\b", plan), plan
+
+
+def test_a_full_table_hands_out_the_next_place_by_index(full_store: Store) -> None:
+    launch = record(full_store)
+
+    plan = plan_of(full_store, lambda store: Pacer(store, 10, 0, "key").begin(launch.id))
+
+    assert "launches_queue" in plan, plan
+    assert not re.search(r"Seq Scan|SCAN launches$", plan, re.MULTILINE), plan
+
+
+def test_erasing_finds_what_is_old_by_index(full_store: Store) -> None:
+    with full_store.write() as db:
+        db.execute(update(Launch).where(Launch.erased.is_(None)).values(created=now_in(db)))
+        db.execute(text("ANALYZE"))
+
+    plan = plan_of(full_store, lambda store: store._erase_all(Launch.created < 1.75e9))
+
+    assert "launches_to_erase" in plan, plan
+
+
+# --- Erasing
+
+
+def test_erasing_returns_the_text_and_keeps_no_trace_of_it(store: Store) -> None:
+    launch = record(store)
+    make_ready(store, launch)
+
+    assert store.erase(launch.id, DANA) == "Talk to a client"
+
+    left = row(store, launch)
+    assert left.erased
+    assert (left.prompt, left.prompt_hash, left.email, left.url, left.detail) == (None,) * 5
+    assert left.state == "ready"
+
+
+def test_a_waiting_launch_that_is_erased_is_cancelled(store: Store) -> None:
+    launch = record(store)
+
+    store.erase(launch.id, DANA)
+
+    left = row(store, launch)
+    assert (left.state, left.reason) == ("refused", "cancelled")
+    assert left.finished
+    assert Pacer(store, 0, 0, "key").begin(launch.id) is None
+
+
+def test_nobody_erases_anothers_launch(store: Store) -> None:
+    launch = record(store)
+
+    assert store.erase(launch.id, OMAR) is None
+
+    assert store.find(launch.id, DANA)
+
+
+def test_erasing_twice_is_harmless(store: Store) -> None:
+    launch = record(store)
+    store.erase(launch.id, DANA)
+
+    assert store.erase(launch.id, DANA) is None
+
+
+def test_erasing_waits_for_the_call_under_way(store: Store) -> None:
+    launch = record(store)
+    Pacer(store, 0, 0, "key").begin(launch.id)
+
+    assert store.erase(launch.id, DANA) == "Talk to a client"
+
+    left = row(store, launch)
+    assert (left.state, left.erased, left.erase_after_call) == ("creating", None, True)
+
+
+def test_erasing_does_not_wait_for_a_call_whose_process_died(store: Store) -> None:
+    launch = record(store)
+    Pacer(store, 0, 0, "key").begin(launch.id)
+    change(store, launch, lease_until=Launch.lease_until - 60)
+
+    store.erase(launch.id, DANA)
+
+    assert row(store, launch).erased
+
+
+def test_what_was_to_be_erased_after_its_call_is_erased_though_the_process_died(store: Store) -> None:
+    launch = record(store)
+    Pacer(store, 0, 0, "key").begin(launch.id)
+    store.erase(launch.id, DANA)
+    store.erase_older_than(30)
+    assert row(store, launch).erased is None
+
+    change(store, launch, lease_until=Launch.lease_until - 60)
+    store.erase_older_than(30)
+
+    assert row(store, launch).prompt is None
+
+
+@pytest.mark.parametrize("state", ["waiting", "ready", "refused"])
+def test_what_is_old_is_erased_whatever_its_state(store: Store, state: str) -> None:
+    [key] = many(store, 1, state=state)
+    let_pass(store, 30 * DAY + 60)
+
+    assert store.erase_older_than(30) == 1
+
+    with store.read() as db:
+        left = db.get_one(Launch, key)
+    assert left.prompt is None
+    assert left.state == ("ready" if state == "ready" else "refused")
+    assert store.erase_older_than(30) == 0
+
+
+def test_what_is_not_old_yet_stays(store: Store) -> None:
+    launch = record(store)
+    let_pass(store, 30 * DAY - 60)
+
+    assert store.erase_older_than(30) == 0
+
+    assert store.find(launch.id, DANA)
+
+
+def test_an_old_launch_whose_call_is_under_way_is_erased_later(store: Store) -> None:
+    launch = record(store)
+    Pacer(store, 0, 0, "key").begin(launch.id)
+    let_pass(store, 31 * DAY)
+    assert store.erase_older_than(30) == 0
+
+    change(store, launch, lease_until=Launch.lease_until - 60)
+
+    assert store.erase_older_than(30) == 1
+
+
+def test_much_is_erased_in_small_transactions(store: Store) -> None:
+    """Whoever creates a scenario meanwhile must not wait for all of it."""
+    many(store, 1201, state="ready")
+    let_pass(store, 31 * DAY)
+    largest, erased_now = 0, 0
+
+    @event.listens_for(store.engine, "before_cursor_execute")
+    def count(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        nonlocal largest, erased_now
+        if statement.startswith("UPDATE launches"):
+            erased_now += len(parameters) if isinstance(parameters, list) else 1
+            largest = max(largest, erased_now)
+
+    @event.listens_for(store.engine, "commit")
+    def begin_anew(_: object) -> None:
+        nonlocal erased_now
+        erased_now = 0
+
+    assert store.erase_older_than(30) == 1201
+
+    assert 1 <= largest <= 500
+
+
+def test_erasing_drops_calls_and_drafts_without_further_use(store: Store) -> None:
+    with store.write() as db:
+        now = now_in(db)
+        for age in (DAY - 60, DAY + 60):
+            db.add(Call(launch_id=uuid4(), person=DANA, began=now - age))
+        for age in (DRAFT_LIFETIME - 60, DRAFT_LIFETIME + 60):
+            draft = Draft(id=str(age), secret_hash="", form_token="", prompt="", send=False)
+            draft.address_hash, draft.created = "", now - age
+            db.add(draft)
+
+    store.erase_older_than(30)
+
+    with store.read() as db:
+        assert [round(now - began) for began in db.scalars(select(Call.began))] == [DAY - 60]
+        assert list(db.scalars(select(Draft.id))) == [str(DRAFT_LIFETIME - 60)]
+
+
+def test_one_persons_launches_are_erased_whatever_the_case_of_the_address(store: Store) -> None:
+    record(store)
+    others = many(store, 1, OMAR, email="omar@acme.example")
+
+    assert store.erase_person("dANA@acme.example") == 1
+
+    assert store.newest(DANA, None) == []
+    assert [launch.id for launch in store.newest(OMAR, None)] == others
+
+
+def test_an_address_beyond_ascii_is_erased(store: Store) -> None:
+    many(store, 1, email="Ärger@acme.example")
+
+    assert store.erase_person("Ärger@acme.example") == 1
+
+
+def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
+    launch = record(store)
+    pacer = Pacer(store, 0, 0, "key")
+    lease = pacer.begin(launch.id)
+    assert lease
+
+    assert store.erase_person(EMAIL) == 1
+    pacer.created(lease, "https://acme.app.exec.com/chat/1")
+
+    assert row(store, launch).url is None
+    assert row(store, launch).prompt is None
+
+
+# --- When the database does not answer
+
+
+def test_a_stopped_server_is_unavailable_until_it_is_back(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url:
+        migrate(url)
+        with closing_engine(url) as store:
+            record(store)
+            with postgresql.stopped():
+                for ask in (store.is_up, lambda: record(store), lambda: store.newest(DANA, None)):
+                    with pytest.raises(StoreUnavailable):
+                        ask()
+            assert store.is_up()
+            assert record(store)
+
+
+def test_a_server_that_only_reads_is_unavailable(postgresql: PostgreSQL) -> None:
+    """What a primary is for a while after another has taken its place."""
+    with postgresql.database() as url:
+        migrate(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")  # type: ignore[arg-type]
+        with closing_engine(url) as store, pytest.raises(StoreUnavailable):
+            record(store)
+
+
+def short_of_patience(store: Store) -> None:
+    """Let SQLite wait for a lock for a moment only, instead of 8 s."""
+    event.listen(
+        store.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50")
+    )
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Any) -> Any:
+    url = f"sqlite:///{tmp_path / 'here.sqlite'}"
+    migrate(url)
+    with closing_engine(url) as store:
+        short_of_patience(store)
+        yield store
+
+
+def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> None:
+    with closing(sqlite3.connect(sqlite_store.engine.url.database or "", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable):
+            record(sqlite_store)
+        other.execute("ROLLBACK")
+
+    assert record(sqlite_store)
+
+
+def test_a_damaged_file_is_unavailable(sqlite_store: Store, tmp_path: Any) -> None:
+    sqlite_store.engine.dispose()
+    (tmp_path / "here.sqlite").write_bytes(b"This is no database." * 500)
+
+    with pytest.raises(StoreUnavailable):
+        sqlite_store.is_up()
+
+
+def test_a_full_disk_is_unavailable(sqlite_store: Store) -> None:
+    full = "PRAGMA max_page_count = 1"
+    event.listen(sqlite_store.engine, "connect", lambda connection, _: connection.execute(full))
+
+    with pytest.raises(StoreUnavailable):
+        record(sqlite_store, "Talk to a client. " * 5000)
+
+
+def test_too_many_at_once_are_unavailable(store: Store) -> None:
+    """All connections of the pool are taken: the next one waits, but not for ever."""
+    store.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    held = [store.engine.connect() for _ in range(15)]
+    try:
+        with pytest.raises(StoreUnavailable):
+            store.is_up()
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_the_reason_says_nothing_of_what_was_to_be_stored(sqlite_store: Store) -> None:
+    with closing(sqlite3.connect(sqlite_store.engine.url.database or "", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable) as caught:
+            record(sqlite_store, "A secret")
+
+    assert str(caught.value) == "OperationalError"
+    assert caught.value.__cause__ is None
+
+
+def test_a_mistake_in_a_statement_is_not_taken_for_an_absent_database(store: Store) -> None:
+    with pytest.raises(Exception, match="no_such_table") as caught, store.read() as db:
+        db.execute(text("SELECT * FROM no_such_table"))
+
+    assert not isinstance(caught.value, StoreUnavailable)
+
+
+def test_a_row_twice_is_not_taken_for_an_absent_database(store: Store) -> None:
+    with pytest.raises(IntegrityError), store.write() as db:
+        db.add(Pace(id=1))
+
+
+def test_a_wrong_type_is_not_taken_for_an_absent_database(store: Store) -> None:
+    with pytest.raises(StatementError), store.write() as db:
+        db.add(Call(launch_id="no uuid", person=DANA, began=0))
+        db.flush()
+
+
+def test_a_mistake_of_ours_is_not_taken_for_an_absent_database(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.write() as db:
+        db.add(Pace(id=2))
+        _ = 1 / 0
+
+    with store.read() as db:
+        assert db.scalars(select(Pace.id)).all() == [1]
