@@ -1,5 +1,5 @@
 // The tab that a frame opened, before anything else runs in it: a tab that inherited a sandbox goes no further
-// by itself, for the sign-in or the studio may become a browser's error page there.
+// by itself, for the sign-in or the studio may become a browser's error page there. A classic script, as frame.js.
 
 "use strict";
 
@@ -13,15 +13,29 @@
     }
   }
 
-  if (isSandboxed()) document.documentElement.dataset.restricted = "";
+  function show(notice) {
+    const address = notice.querySelector("[data-address]");
+    address.textContent = location.href;
+    notice.querySelector("[data-copy-address]").addEventListener("click", ({ target }) => {
+      getSelection().selectAllChildren(address);
+      target.textContent = document.execCommand("copy") ? "Copied" : "Select it and copy it by hand";
+    });
+    document.querySelector("h1").textContent = "Go on in a new tab";
+    notice.hidden = false;
+  }
+
+  function goOn() {
+    const link = document.querySelector("[data-go-on]");
+    if (link) location.replace(link.href);
+  }
+
+  const isRestricted = isSandboxed();
+  if (isRestricted) document.documentElement.dataset.restricted = "";
   document.addEventListener("DOMContentLoaded", () => {
-    const notice = document.querySelector("[data-restricted-notice]");
-    if (isSandboxed()) {
-      notice.hidden = false;
-      notice.querySelector("[data-address]").textContent = location.href;
+    if (isRestricted) {
+      show(document.querySelector("[data-restricted-notice]"));
     } else {
-      const link = document.querySelector("[data-go-on]");
-      if (link) location.replace(link.href);
+      goOn();
     }
   });
 })();

@@ -2,7 +2,9 @@
 
 import contextlib
 import itertools
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import requests
+import trustme
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page, read
@@ -56,6 +59,15 @@ FIGURES = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
+    config.addinivalue_line("markers", "beside: takes minutes; begins with the run and is judged last")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_goes_on_beside)
+
+
+def _goes_on_beside(item: pytest.Item) -> bool:
+    return item.get_closest_marker("beside") is not None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -196,8 +208,16 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CA file that is read at once; the system's roots take 20 ms, twice for every portal."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(path)
+    return path
+
+
 @pytest.fixture
-def make_settings(sandbox: Sandbox, tmp_path: Path, own_environment: None) -> MakeSettings:  # noqa: ARG001
+def make_settings(sandbox: Sandbox, tmp_path: Path, one_ca: Path, own_environment: None) -> MakeSettings:  # noqa: ARG001
     """`make_settings(session_hours=1)`: wired to the sandbox, a database of the test's own, your changes."""
 
     def make(**changes: object) -> Settings:
@@ -210,9 +230,9 @@ def make_settings(sandbox: Sandbox, tmp_path: Path, own_environment: None) -> Ma
             "exec_api_key": EXEC_API_KEY,
             "exec_api_url": sandbox.api_url,
             "exec_studio_hosts": sandbox.studio_host,
+            "database_url": f"sqlite:///{tmp_path / 'portal.sqlite'}",
+            "ssl_cert_file": one_ca,
         }
-        if "database_url" in Settings.model_fields:
-            values["database_url"] = f"sqlite:///{tmp_path / 'portal.sqlite'}"
         return Settings(_env_file=None, **{**values, **changes})
 
     return make
@@ -277,7 +297,8 @@ def page() -> Fetch:
 
     def fetch(client: FlaskClient, path: str | TestResponse = "/", status: int = 200) -> Page:
         response = client.get(path) if isinstance(path, str) else path
-        assert response.status_code == status, response.get_data(as_text=True)
+        said = re.sub(r"<[^>]*>|\s+", " ", response.get_data(as_text=True).partition("<body>")[2])
+        assert response.status_code == status, said
         return read(client.application, response)
 
     return fetch
@@ -302,25 +323,26 @@ class Portal:
         end(self.process)
 
 
+def portal_values(sandbox: Sandbox, port: int, database_url: str) -> dict[str, str]:
+    """The whole environment of a portal process on that port."""
+    return inherited() | {
+        "SECRET_KEY": SECRET_KEY,
+        "PUBLIC_URL": f"http://localhost:{port}",
+        "OIDC_ISSUER": sandbox.issuer,
+        "OIDC_CLIENT_ID": "scenario-portal",
+        "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        "EXEC_API_KEY": EXEC_API_KEY,
+        "EXEC_API_URL": sandbox.api_url,
+        "EXEC_STUDIO_HOSTS": sandbox.studio_host,
+        "DATABASE_URL": database_url,
+    }
+
+
 @pytest.fixture
 def portal_environment(sandbox: Sandbox, tmp_path: Path) -> Environment:
     """`portal_environment(port)`: the whole environment of a portal process on that port."""
-
-    def environment(port: int, **changes: str) -> dict[str, str]:
-        values = {
-            "SECRET_KEY": SECRET_KEY,
-            "PUBLIC_URL": f"http://localhost:{port}",
-            "OIDC_ISSUER": sandbox.issuer,
-            "OIDC_CLIENT_ID": "scenario-portal",
-            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
-            "EXEC_API_KEY": EXEC_API_KEY,
-            "EXEC_API_URL": sandbox.api_url,
-            "EXEC_STUDIO_HOSTS": sandbox.studio_host,
-            "DATABASE_URL": f"sqlite:///{tmp_path / 'portal.sqlite'}",
-        }
-        return inherited() | values | changes
-
-    return environment
+    database_url = f"sqlite:///{tmp_path / 'portal.sqlite'}"
+    return lambda port, **changes: portal_values(sandbox, port, database_url) | changes
 
 
 def run_gunicorn(
@@ -429,17 +451,35 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
             yield url
 
 
+@pytest.fixture(scope="session")
+def shared_database(postgresql: PostgreSQL) -> Iterator[str]:
+    """An up-to-date database in PostgreSQL; whoever uses it empties it first."""
+    with postgresql.database() as url:
+        migrate(url)
+        yield url
+
+
+EMPTY = """
+DELETE FROM launches; DELETE FROM calls; DELETE FROM drafts;
+UPDATE pace SET floor = 0, held_until = 0, access = ''
+"""
 OpenStore = Callable[[], Store]
 
 
-@pytest.fixture
-def open_store(database_url: str) -> Iterator[OpenStore]:
-    """`open_store()`: one more process's view of the test's database, which is up to date."""
-    migrate(database_url)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """`open_store()`: one more process's view of the test's database, which is up to date and empty."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+        migrate(url)
+    else:
+        url = request.getfixturevalue("shared_database")
+        with psycopg.connect(url) as connection:
+            connection.execute(EMPTY)
     with contextlib.ExitStack() as stack:
 
         def open_one() -> Store:
-            store = Store(database_url)
+            store = Store(url)
             stack.callback(store.engine.dispose)
             return store
 
@@ -450,3 +490,37 @@ def open_store(database_url: str) -> Iterator[OpenStore]:
 def store(open_store: OpenStore) -> Store:
     """The portal's memory, once in SQLite and once in PostgreSQL."""
     return open_store()
+
+
+class Workshop:
+    """`faults_workshop.py`, which takes minutes of real time, in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "workshop.log"
+        command = [sys.executable, str(ROOT / "tests" / "faults_workshop.py"), str(directory)]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, env=inherited() | {"PYTHONPATH": str(ROOT)}, stdout=output, stderr=output
+            )
+
+    def result(self) -> dict[str, Any]:
+        """Wait for its end; return what happened."""
+        assert self.process.wait(400) == 0, self.log.read_text()
+        result: dict[str, Any] = json.loads((self.directory / "workshop.json").read_text())
+        return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workshop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workshop | None]:
+    """Begun with the run if a test that waits for it is selected."""
+    if not any(map(_goes_on_beside, request.session.items)):
+        yield None
+        return
+    running = Workshop(tmp_path_factory.mktemp("workshop"))
+    try:
+        yield running
+    finally:
+        end(running.process)

@@ -141,6 +141,7 @@ COMMANDS = {
     "CloseWindow": ("DELETE", "/session/{session}/window"),
     "ExecuteScript": ("POST", "/session/{session}/execute/sync"),
     "GetCookies": ("GET", "/session/{session}/cookie"),
+    "DeleteAllCookies": ("DELETE", "/session/{session}/cookie"),
     "TakeScreenshot": ("GET", "/session/{session}/screenshot"),
     "DeleteSession": ("DELETE", "/session/{session}"),
 }
@@ -351,6 +352,10 @@ class Browser:
     def cookies(self) -> dict[str, str]:
         """The cookies that the current page's site sees, HttpOnly ones too."""
         return {cookie["name"]: cookie["value"] for cookie in self._send("GetCookies")}
+
+    def forget_cookies(self) -> None:
+        """Forget the cookies that the current page's site sees."""
+        self._send("DeleteAllCookies")
 
     def screenshot(self) -> bytes:
         """What the page looks like, as PNG."""

@@ -8,10 +8,12 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -30,7 +32,7 @@ def email_of(person: str) -> str:
 
 
 def cookie_of(person: str, issuer: str) -> str:
-    """The session cookie that a sign-in would have left, for two hundred people without two hundred sign-ins."""
+    """The session cookie that a sign-in would have left: two hundred sign-ins take a minute."""
     app = Flask(__name__, static_folder=None)
     app.secret_key = SECRET_KEY
     signer = SecureCookieSessionInterface().get_signing_serializer(app)
@@ -48,18 +50,24 @@ class Trip:
     pressed: float = 0
     seconds: float = 0
     first: int = 0  # the status of the first answer
-    broken: int = 0  # connections that broke; the same was sent again
+    broken: list[float] = field(default_factory=list)  # when a connection broke; the same was sent again
     waits: int = 0  # pages that said to wait
     refused: list[float] = field(default_factory=list)  # seconds that each 503 took to come
 
 
 class Visitor:
-    """One person's browser. `addresses` are the instances behind one balancer: one that breaks is left."""
+    """One person's browser. `addresses` are the instances behind one balancer: one that breaks is left.
 
-    def __init__(self, person: str, addresses: Sequence[str], cookie: str) -> None:
+    When `leaving` is set, everybody gives up at once.
+    """
+
+    def __init__(
+        self, person: str, addresses: Sequence[str], cookie: str, leaving: threading.Event | None = None
+    ) -> None:
         self.person = person
         self.email = email_of(person)
         self.addresses = addresses
+        self.leaving = leaving or threading.Event()
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.headers["Origin"] = addresses[0]  # what PUBLIC_URL says, whichever instance is asked
@@ -67,15 +75,20 @@ class Visitor:
 
     def tab(self) -> "Visitor":
         """A second tab of the same browser."""
-        other = Visitor(self.person, self.addresses, "")
+        other = Visitor(self.person, self.addresses, "", self.leaving)
         other.http.cookies.update(self.http.cookies)
         return other
 
     def open_form(self, text: str) -> dict[str, str]:
-        """Open the form and type."""
-        answer = self.http.get(f"{self.addresses[0]}/", allow_redirects=False, timeout=30)
-        assert answer.status_code == 200, answer.status_code
-        return {**Page(answer.text).fields, "prompt": text}
+        """Open the form, again if the connection breaks, and type."""
+        while True:
+            try:
+                answer = self.http.get(f"{self.addresses[0]}/", allow_redirects=False, timeout=30)
+            except BROKEN:
+                self._wait(0.3)
+                continue
+            assert answer.status_code == 200, answer.status_code
+            return {**Page(answer.text).fields, "prompt": text}
 
     def press(self, fields: dict[str, str], at: int = 0, patience: float = 110) -> Trip:
         """Send the form to instance `at` and go where it leads, until the studio's door."""
@@ -94,16 +107,16 @@ class Visitor:
                     timeout=(5, 60),
                 )
             except BROKEN:  # Reload sends the same again
-                trip.broken += 1
+                trip.broken.append(time.monotonic())
                 at += 1
-                time.sleep(0.3)
+                self._wait(0.3)
                 continue
             trip.first = trip.first or answer.status_code
             if answer.status_code == 503:
                 trip.refused.append(time.monotonic() - sent)
                 if method == "POST":
                     self._still_has(answer.text, fields)
-                time.sleep(0.7)
+                self._wait(0.7)
             elif answer.status_code == 303:
                 target = urljoin(answer.url, answer.headers["Location"])
                 if urlsplit(target).netloc != urlsplit(answer.url).netloc:
@@ -111,7 +124,7 @@ class Visitor:
                 method, path = "GET", urlsplit(target).path
             elif refresh := REFRESH.search(answer.text) if answer.status_code == 200 else None:
                 trip.waits += 1
-                time.sleep(int(refresh[1]))
+                self._wait(int(refresh[1]))
                 path = urlsplit(path).path + refresh[2]
             else:
                 page = Page(answer.text)
@@ -122,6 +135,9 @@ class Visitor:
                 trip.studio = opened[0].attrs["href"]
         trip.seconds = time.monotonic() - began
         return trip
+
+    def _wait(self, seconds: float) -> None:
+        assert not self.leaving.wait(seconds), "the test is over"
 
     def _still_has(self, html: str, fields: dict[str, str]) -> None:
         """The form came back with the text, the same token, and a word about what happened."""
@@ -169,11 +185,13 @@ class Instance:
         self.process.send_signal(signal.SIGHUP)
         self._wait_for_boots(before + 2)
 
-    def kill(self, worker: int) -> bool:
-        """Kill a worker without a warning; say whether it was still there."""
+    def kill_one(self, chance: Random) -> bool:
+        """Kill a worker without a warning; say whether there was one."""
+        workers = self.workers()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-            return True
+            if workers:
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                return True
         return False
 
     def workers(self) -> list[int]:
@@ -192,6 +210,6 @@ def serving(*instances: Instance) -> Iterator[tuple[Instance, ...]]:
     """Start them, and end what then runs in their place."""
     with contextlib.ExitStack() as stack:
         for instance in instances:
-            stack.callback(lambda one=instance: end(one.process))
+            stack.callback(instance.stop)
             instance.start()
         yield instances

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from conftest import (
     CLIENT_SECRET,
     PUBLIC_URLS,
@@ -185,11 +186,28 @@ def test_each_failed_sign_in_has_its_own_words(
     refuse(client, sign_in(client, person), status, title, way_on)
 
 
-@pytest.mark.parametrize("choice", ["!deny", "!cancel"])
-def test_turning_back_is_refused_kindly(
-    client: FlaskClient, sign_in: SignIn, refuse: Refuse, choice: str
+@pytest.mark.parametrize(
+    ("choice", "status", "title", "way_on"),
+    [
+        ("!deny", 403, "Sign-in was refused", "Try again"),
+        ("!cancel", 400, "Sign-in was cancelled", "Sign in"),
+    ],
+)
+def test_who_turns_back_is_told_so(
+    client: FlaskClient, sign_in: SignIn, refuse: Refuse, choice: str, status: int, title: str, way_on: str
 ) -> None:
-    refuse(client, sign_in(client, choice), 403, "Sign-in was refused", "Try again")
+    refuse(client, sign_in(client, choice), status, title, way_on)
+
+
+def test_a_provider_without_a_chooser_is_asked_for_a_new_sign_in(make_app: MakeApp, sandbox: Sandbox) -> None:
+    client = make_app(oidc_issuer=f"{sandbox.issuer}-plain").test_client()
+    refused = requests.get(
+        client.get("/sign-in?prompt=select_account").location, allow_redirects=False, timeout=5
+    )
+    assert "error=invalid_request" in refused.headers["Location"]
+    again = client.get(refused.headers["Location"].removeprefix("http://localhost:8000"))
+    assert again.status_code == 303
+    assert "prompt=login" in again.location
 
 
 @pytest.mark.parametrize(

@@ -813,7 +813,8 @@ def test_sign_in_that_ends_at_once_comes_back_with_an_error(
     sign_in: SignIn, choice: str, error: str, description: str
 ) -> None:
     answer = answer_of(sign_in.choose(choice))
-    assert answer == {"error": error, "error_description": description, "state": sign_in.state}
+    subcode = {"error_subcode": "cancel"} if choice == "!cancel" else {}
+    assert answer == {"error": error, "error_description": description, "state": sign_in.state} | subcode
 
 
 @pytest.mark.parametrize(

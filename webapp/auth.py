@@ -25,7 +25,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
 from .config import Settings
-from .oidc import PENDING, Provider, Stale, User
+from .oidc import PENDING, PromptRefused, Provider, Stale, User
 from .transport import Transport
 
 bp = Blueprint("auth", __name__)
@@ -116,14 +116,15 @@ def sign_in() -> BaseResponse:
     prompt = request.args.get("prompt")
     if g.user and prompt not in PROMPTS:
         return _go_where_wanted()
-    callback_address = _settings().public_url + "/sign-in/callback"
-    return redirect(_provider().begin(callback_address, prompt if prompt in PROMPTS else None), 303)
+    return _to_the_provider(prompt if prompt in PROMPTS else None)
 
 
 @bp.get("/sign-in/callback")
 def callback() -> BaseResponse:
     try:
         user = _provider().finish(request.args)
+    except PromptRefused:
+        return _to_the_provider("login")
     except Stale:
         if g.user:  # Back to this page, or a second tab: nothing to complain about
             return _go_where_wanted()
@@ -169,6 +170,10 @@ def remember_wanted(response: BaseResponse) -> None:
     for number in range(WANTED_PIECES):
         piece = wanted[number * WANTED_PIECE_SIZE : (number + 1) * WANTED_PIECE_SIZE]
         _set_wanted_cookie(response, number, piece)
+
+
+def _to_the_provider(prompt: str | None) -> BaseResponse:
+    return redirect(_provider().begin(_settings().public_url + "/sign-in/callback", prompt), 303)
 
 
 def _go_where_wanted() -> BaseResponse:

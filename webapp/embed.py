@@ -3,6 +3,7 @@
 Nothing here reads or writes a session or sets a cookie: inside a frame on another site there may be none.
 """
 
+import re
 from urllib.parse import urlsplit
 
 from flask import (
@@ -19,13 +20,16 @@ from flask import (
 )
 from werkzeug.wrappers import Response as BaseResponse
 
-from .config import Settings
-from .forms import TOKEN, PromptForm, prefill
+from .config import HOST, LOOPBACK, Settings
+from .forms import LONGEST_PROMPT, TOKEN, PromptForm, prefill
 from .store import Store
 
 bp = Blueprint("embed", __name__)
 
-HEIGHT = 520  # pixels that hold the frame's content from 320 px of width on
+HEIGHT = 620  # pixels that hold the frame's content, its notices included, from 320 px of width on
+
+# What a frame needs where a platform insists on a sandbox; the diagnosis names what is missing.
+SANDBOX = "allow-forms allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox"
 
 
 def init_app(app: Flask) -> None:
@@ -39,7 +43,7 @@ def show() -> BaseResponse | str:
         return redirect(url_for("launches.new"), 303)
     g.framed = True
     form = PromptForm(formdata=None, data=prefill(None, None), meta={"csrf": False})
-    return render_template("embed.html", form=form)
+    return render_template("embed.html", form=form, longest=LONGEST_PROMPT)
 
 
 @bp.get("/embed/seen")
@@ -54,16 +58,48 @@ def diagnose() -> str:
     """Say what the surrounding page allows; opened by itself, build the frame to paste."""
     g.framed = True
     settings = _settings()
+    asked = request.args.get("page", "").strip()
+    origin = origin_of(asked)
     return render_template(
         "diagnose.html",
+        # Opened in a new tab by the framed page, as the second step of its test.
+        is_new_tab="tab" in request.args,
+        is_framed=request.headers.get("Sec-Fetch-Dest") in ("iframe", "frame", "embed", "object"),
         ancestors=settings.frame_ancestors,
         coep=settings.embed_coep,
-        is_private=settings.is_loopback,
         host=urlsplit(settings.public_url).hostname,
         height=HEIGHT,
-        # The second step of its own test: opened in a new tab by the framed page.
-        is_new_tab="tab" in request.args,
+        sandbox=SANDBOX,
+        asked=asked,
+        origin=origin,
+        is_listed=origin is not None and is_listed(origin, (settings.origin, *settings.frame_ancestors)),
     )
+
+
+def origin_of(address: str) -> str | None:
+    """Return the origin of a page's address as somebody pasted it; None where no frame could be allowed."""
+    try:
+        parts = urlsplit(address if "://" in address else f"https://{address}")
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port
+    except (UnicodeError, ValueError):
+        return None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
+    if not secure or not re.fullmatch(HOST, host):
+        return None
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
+
+
+def is_listed(origin: str, listed: tuple[str, ...]) -> bool:
+    """Whether `frame-ancestors` with these sources lets a page of this origin frame ours."""
+    scheme, _, rest = origin.partition("://")
+    parent = rest.partition(".")[2]
+    parents = []
+    while parent:
+        parents.append(f"{scheme}://*.{parent}")
+        parent = parent.partition(".")[2]
+    return not {origin, *parents}.isdisjoint(listed)
 
 
 def _settings() -> Settings:

@@ -64,6 +64,10 @@ class Refused(SignInFailed):
     needs_support = True
 
 
+class PromptRefused(SignInFailed):
+    """The provider does not know `select_account`, which it may leave out; `login` it must know."""
+
+
 class Stale(SignInFailed):
     """The answer belongs to no sign-in that this browser has under way: old, repeated, or forged."""
 
@@ -217,12 +221,16 @@ class Provider:
         asked = {"scope": f"openid email profile{groups}"} | ({"prompt": prompt} if prompt else {})
         started = self._client.create_authorization_url(redirect_uri, **asked)
         address: str = started.pop("url")
-        self._client.save_authorize_data(redirect_uri=redirect_uri, **started)
+        self._client.save_authorize_data(redirect_uri=redirect_uri, prompt=prompt, **started)
         return address
 
     def finish(self, answer: Mapping[str, str]) -> User:
         """Exchange the callback's code and return the person. Raises `SignInFailed`."""
         if "error" in answer:
+            pending = self._client.framework.get_state_data(session, answer.get("state")) or {}
+            self._client.framework.clear_state_data(session, answer.get("state"))
+            if answer["error"] == "invalid_request" and pending.get("prompt") == "select_account":
+                raise PromptRefused("select_account")
             raise _turned_away(answer)
         try:
             token = self._client.authorize_access_token(leeway=60, claims_options=self._expected())

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
+from sqlite3 import SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_NOTADB
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -34,8 +35,9 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    update,
 )
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -219,7 +221,7 @@ class Store:
             if earlier:
                 return Recorded(None, earlier)
             if launch is None:
-                launch = Launch(id=key, person=person, form_token=form_token, created=now)
+                launch = Launch(id=key, person=person, form_token=form_token)
                 db.add(launch)
             launch.erase_after_call = False  # sent again while it is being created: wanted after all
             if launch.state not in ("creating", "ready") or launch.erased:
@@ -242,6 +244,7 @@ class Store:
             Launch.person == person,
             Launch.form_token == form_token,
             Launch.erased.is_(None),
+            Launch.erase_after_call.is_(False),
             Launch.state != "refused",
         )
         with self.read() as db:
@@ -318,7 +321,12 @@ class Store:
             return prompt
 
     def erase_person(self, email: str) -> int:
-        return self._erase_all(func.lower(Launch.email) == email.lower())
+        """Erase everything of one person; what is being created follows when its call has ended."""
+        theirs = func.lower(Launch.email) == func.lower(email)  # SQLite's lower() knows ASCII only
+        with self.write() as db:
+            under_way = update(Launch).where(theirs, Launch.state == "creating", Launch.lease_until > clock())
+            flagged = db.scalars(under_way.values(erase_after_call=True).returning(Launch.id)).all()
+        return len(flagged) + self._erase_all(theirs)
 
     def erase_older_than(self, days: int) -> int:
         """Erase what is that old, and drop rows without further use; return how many were erased."""
@@ -326,7 +334,8 @@ class Store:
             now = now_in(db)
             db.execute(delete(Call).where(Call.began < now - DAY))
             db.execute(delete(Draft).where(Draft.created < now - DRAFT_LIFETIME))
-        return self._erase_all(Launch.created < now - days * DAY)
+        given_up = self._erase_all(Launch.erase_after_call)  # their process died during the call
+        return given_up + self._erase_all(Launch.created < now - days * DAY)
 
     def _erase_all(self, which: Any) -> int:  # noqa: ANN401  # a condition
         """Erase in small transactions, so that nobody waits long for the lock."""
@@ -362,7 +371,8 @@ def _queue(launch: Launch, email: str, prompt: str, now: float) -> None:
     launch.seen = now
     if fresh:
         launch.state, launch.reason, launch.detail, launch.held = "waiting", None, None, False
-        launch.queued = launch.not_before = launch.due = now
+        # Its days count anew: or what waits again could be erased as old within the hour.
+        launch.created = launch.queued = launch.not_before = launch.due = now
         launch.attempt = launch.attempt or 0
         launch.erased = launch.finished = launch.url = None
 
@@ -381,9 +391,23 @@ def _lock_person(db: Session, person: str) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreUnavailable(type(cause).__name__) from None
+        if not _is_outage(error):
+            raise
+        # SQLite calls everything an operational error; its own name says whether it is locked or full.
+        raise StoreUnavailable(getattr(cause, "sqlite_errorname", type(cause).__name__)) from None
+
+
+def _is_outage(error: DBAPIError | PoolTimeout) -> bool:
+    """Whether the database is to blame: away, locked, full, damaged or read-only."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+    if code in (SQLITE_CORRUPT, SQLITE_NOTADB):
+        return True
+    # To SQLite a mistake in a statement is an operational error too; PostgreSQL's internal one is what a
+    # former primary answers that now only reads.
+    outage = isinstance(error, (OperationalError, InterfaceError, InternalError, PoolTimeout))
+    return outage and code != SQLITE_ERROR
 
 
 def engine(url: str, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's own

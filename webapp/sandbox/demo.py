@@ -24,6 +24,7 @@ INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SYST
 TEXT = """
   Scenario Portal   http://localhost:{port}
   The sandbox       http://127.0.0.1:{sandbox_port}   who can sign in, what can go wrong, what was asked
+  An intranet page  http://127.0.0.1:{sandbox_port}/intranet   with the portal in a frame
 
   Open the portal, choose Dana, describe a meeting, press the button. Nothing here is real.
   Ctrl-C stops both.
@@ -127,7 +128,7 @@ def portal_settings(port: int, sandbox_port: int, directory: Path) -> dict[str, 
         "EXEC_CREATIONS_PER_MINUTE": "10",
         "CREATIONS_PER_PERSON_PER_HOUR": "20",
         "DATABASE_URL": f"sqlite:///{directory / 'demo.sqlite3'}",
-        "FRAME_ANCESTORS": "",
+        "FRAME_ANCESTORS": sandbox,
         "EMBED_REVIEW": "false",
         "EMBED_COEP": "false",
         "TRUSTED_PROXIES": "0",

@@ -41,7 +41,7 @@ SSO_COOKIE = "sandbox_sso"
 SCOPES = ("openid", "profile", "email")
 ISSUERS = {
     "oidc": "Everything as it should be.",
-    "oidc-plain": "Discovery advertises neither userinfo nor end-session.",
+    "oidc-plain": "Does only what it must: no userinfo, no end-session, no prompt=select_account.",
     "oidc-slow": "Discovery waits 30 seconds.",
     "oidc-down": "Discovery answers 503.",
     "oidc-lying": "Discovery names another issuer.",
@@ -303,8 +303,14 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
             "claims_supported": ["sub", "name", "groups", "upn", "email", "email_verified"],
         }
         if self.is_plain:
-            del metadata["userinfo_endpoint"], metadata["end_session_endpoint"]
+            for optional in ("userinfo_endpoint", "end_session_endpoint", "prompt_values_supported"):
+                del metadata[optional]
         return metadata
+
+    def check_prompt(self, grant: AuthorizationCodeGrant) -> None:
+        """Raise OAuth2Error for the one prompt that a provider may leave out, if this one does."""
+        if self.is_plain and request.args.get("prompt") == "select_account":
+            raise OAuth2Error("unsupported prompt", error="invalid_request", redirect_uri=grant.redirect_uri)
 
     def keep_code(self, code: Code) -> None:
         """Remember a code until it is asked for."""
@@ -390,6 +396,7 @@ def authorize(name: str) -> BaseResponse:
     try:
         grant = provider.get_consent_grant(end_user=person)
         _end_at_once(choice, grant.redirect_uri)
+        provider.check_prompt(grant)
     except OAuth2Error as error:
         return _refuse(provider, error)
     if person is None or (grant.prompt and not choice):
@@ -449,11 +456,19 @@ def _provider(name: str) -> Provider:
     return cast("Provider", current_app.extensions["providers"][name])
 
 
+class TurnedBack(OAuth2Error):  # type: ignore[misc]
+    """`access_denied` by the person's own choice, which some providers tell apart, Microsoft's among them."""
+
+    def get_body(self) -> list[tuple[str, str]]:
+        return [*super().get_body(), ("error_subcode", "cancel")]
+
+
 def _end_at_once(choice: str | None, redirect_uri: str) -> None:
     """Raise OAuth2Error if this choice is not a person, but a way not to sign in."""
     if choice in ENDS_AT_ONCE:
         error, description = ENDS_AT_ONCE[choice]
-        raise OAuth2Error(description, error=error, redirect_uri=redirect_uri)
+        failure = TurnedBack if choice == "!cancel" else OAuth2Error
+        raise failure(description, error=error, redirect_uri=redirect_uri)
 
 
 def _chooser(unknown: str | None) -> Response:

@@ -1,0 +1,540 @@
+"""The session: how it begins and ends, what its cookies are, and where a person comes out."""
+
+import time
+from base64 import b64encode
+from hashlib import sha512
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import pytest
+import requests
+from conftest import (
+    PUBLIC_URLS,
+    SECRET_KEY,
+    BeginSignIn,
+    Fetch,
+    MakeApp,
+    Sandbox,
+    SignIn,
+    StartPortal,
+    free_port,
+    own_path,
+)
+from flask import Flask
+from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
+from werkzeug.test import TestResponse
+
+
+def cookies_of(answer: TestResponse) -> dict[str, dict[str, str]]:
+    """The cookies that an answer sets: name -> attributes, and the value as `value`."""
+    found = {}
+    for line in answer.headers.getlist("Set-Cookie"):
+        ((name, morsel),) = SimpleCookie(line).items()
+        assert name not in found, f"{name} is set twice"
+        found[name] = {"value": morsel.value} | {k: v for k, v in morsel.items() if v}
+    return found
+
+
+def is_signed_in(client: FlaskClient) -> bool:
+    return client.get(f"{client.application.extensions['settings'].base_path}/launches").status_code == 200
+
+
+# The session
+
+
+def test_a_sign_in_clears_what_was_in_the_session(client: FlaskClient, sign_in: SignIn) -> None:
+    with client.session_transaction() as session:
+        session["planted"] = "by somebody before"
+        session["csrf_token"] = "planted"
+    sign_in(client)
+    with client.session_transaction() as session:
+        assert set(session) - {"_permanent", "csrf_token"} == {"user"}
+        assert session.get("csrf_token") != "planted"
+
+
+def test_a_sign_in_as_another_replaces_the_first(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client)
+    callback = client.get("/sign-in?prompt=select_account")
+    assert callback.status_code == 303
+    with client.session_transaction() as session:
+        del session["user"]
+    sign_in(client, "omar")
+    words = page(client).words
+    assert "Omar Haddad" in words
+    assert "Dana Whitfield" not in words
+
+
+def test_another_account_may_be_chosen_while_signed_in(
+    client: FlaskClient, sign_in: SignIn, sandbox: Sandbox, begin_sign_in: BeginSignIn, page: Fetch
+) -> None:
+    sign_in(client)
+    address = begin_sign_in(client, "?prompt=select_account")
+    client.get(own_path(client, sandbox.choose(address, "omar")))
+    assert "Omar Haddad" in page(client).words
+
+
+def test_who_is_signed_in_does_not_sign_in_again(client: FlaskClient, sign_in: SignIn) -> None:
+    sign_in(client)
+    assert client.get("/sign-in").location == "/"
+
+
+def test_the_provider_is_asked_to_show_its_chooser_again(
+    client: FlaskClient, begin_sign_in: BeginSignIn
+) -> None:
+    with requests.Session() as browser:
+        browser.trust_env = False
+        begun = begin_sign_in(client)
+        browser.post(begun, data={"person": "dana"}, allow_redirects=False, timeout=5)
+        assert browser.get(begun, allow_redirects=False, timeout=5).status_code == 302
+        chooser = browser.get(begin_sign_in(client, "?prompt=select_account"), timeout=5)
+        assert "Who are you?" in chooser.text
+
+
+def test_abandoned_sign_ins_do_not_fill_the_cookie(client: FlaskClient, begin_sign_in: BeginSignIn) -> None:
+    for _ in range(8):
+        begin_sign_in(client)
+    with client.session_transaction() as session:
+        assert len([key for key in session if key.startswith("_state_")]) == 3
+    cookie = client.get_cookie("portal")
+    assert cookie is not None
+    assert len(cookie.value) < 2000
+
+
+def test_the_three_newest_sign_ins_can_be_finished(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn
+) -> None:
+    begun = [begin_sign_in(client) for _ in range(4)]
+    answers = [client.get(own_path(client, sandbox.choose(address, "dana"))) for address in begun[1:]]
+    assert [answer.status_code for answer in answers] == [303, 303, 303]
+
+
+def test_the_session_ends_after_its_hours(make_app: MakeApp, sign_in: SignIn) -> None:
+    client = make_app(session_hours=1).test_client()
+    sign_in(client)
+    with client.session_transaction() as session:
+        assert 3590 < session["user"]["until"] - time.time() <= 3600
+        session["user"]["until"] = time.time() - 1
+        session.modified = True
+    assert client.get("/launches").location == "/sign-in"
+
+
+def test_nobody_lengthens_a_session_by_using_it(client: FlaskClient, sign_in: SignIn) -> None:
+    sign_in(client)
+    assert "portal" not in cookies_of(client.get("/healthz"))
+    with client.session_transaction() as session:
+        until = session["user"]["until"]
+    client.get("/")
+    with client.session_transaction() as session:
+        assert session["user"]["until"] == until
+
+
+def test_a_forged_session_is_nobodys(make_app: MakeApp, sign_in: SignIn) -> None:
+    forger, client = (make_app(secret_key=key).test_client() for key in ("forged-0123456789abc", SECRET_KEY))
+    sign_in(forger)
+    cookie = forger.get_cookie("portal")
+    assert cookie is not None
+    client.set_cookie("portal", cookie.value)
+    assert not is_signed_in(client)
+
+
+def test_a_new_signing_key_keeps_people_signed_in(make_app: MakeApp, sign_in: SignIn) -> None:
+    old, new = "the-old-key-0123456789", "the-new-key-0123456789"
+    before, after = make_app(secret_key=old).test_client(), make_app(secret_key=f"{new},{old}").test_client()
+    sign_in(before)
+    cookie = before.get_cookie("portal")
+    assert cookie is not None
+    after.set_cookie("portal", cookie.value)
+    assert is_signed_in(after)
+
+
+def test_a_signing_key_that_is_gone_signs_people_out(make_app: MakeApp, sign_in: SignIn) -> None:
+    old, new = "the-old-key-0123456789", "the-new-key-0123456789"
+    before, after = make_app(secret_key=f"{old},{new}").test_client(), make_app(secret_key=new).test_client()
+    sign_in(before)
+    cookie = before.get_cookie("portal")
+    assert cookie is not None
+    after.set_cookie("portal", cookie.value)
+    assert not is_signed_in(after)
+
+
+def test_a_new_signing_key_keeps_where_a_stranger_wanted_to_go(make_app: MakeApp, sign_in: SignIn) -> None:
+    old, new = "the-old-key-0123456789", "the-new-key-0123456789"
+    before, after = make_app(secret_key=old).test_client(), make_app(secret_key=f"{new},{old}").test_client()
+    wanted = cookies_of(before.get("/?prompt=hello"))["wanted-0"]["value"]
+    after.set_cookie("wanted-0", wanted, path="/sign-in")
+    assert sign_in(after).location == "/?prompt=hello"
+
+
+def test_of_the_tokens_nothing_is_kept(client: FlaskClient, sign_in: SignIn) -> None:
+    sign_in(client)
+    with client.session_transaction() as session:
+        assert set(session["user"]) == {"issuer", "sub", "email", "name", "until"}
+
+
+# Cookies
+
+
+@pytest.mark.parametrize(
+    ("public_url", "name", "path", "secure"),
+    [
+        (PUBLIC_URLS[0], "portal", "/", False),
+        (PUBLIC_URLS[1], "portal", "/scenarios", False),
+        (PUBLIC_URLS[2], "__Host-portal", "/", True),
+        (PUBLIC_URLS[3], "portal", "/scenarios", True),
+    ],
+)
+def test_the_session_cookie_is_as_narrow_as_can_be(
+    make_app: MakeApp, sign_in: SignIn, public_url: str, name: str, path: str, secure: bool
+) -> None:
+    client = make_app(public_url=public_url).test_client()
+    cookie = cookies_of(sign_in(client))[name]
+    assert (cookie["path"], cookie.get("samesite"), cookie.get("httponly")) == (path, "Lax", True)
+    assert bool(cookie.get("secure")) is secure
+    assert "domain" not in cookie
+
+
+@pytest.mark.parametrize("public_url", PUBLIC_URLS)
+def test_the_wanted_cookies_are_for_the_sign_in_only(make_app: MakeApp, public_url: str) -> None:
+    app = make_app(public_url=public_url)
+    base = urlsplit(public_url).path
+    cookies = cookies_of(app.test_client().get(f"{base}/?prompt=hello"))
+    for cookie in (cookies["wanted-0"], cookies["wanted-1"]):
+        assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == (f"{base}/sign-in", "Lax", True)
+        assert bool(cookie.get("secure")) is public_url.startswith("https:")
+        assert "domain" not in cookie
+
+
+def test_a_strangers_first_page_sets_no_session(client: FlaskClient) -> None:
+    assert not {name for name in cookies_of(client.get("/")) if "portal" in name}
+
+
+# Where a person comes out
+
+TEXTS = {
+    "line breaks": "Situation\nGoal\n\n  - a\t- b",
+    "emoji": "🎭👩🏽‍💻" * 50,
+    "Cyrillic": "Первый разговор с директором по информационным технологиям. " * 15,
+    "Chinese": "与一家公司的信息主管进行第一次通话。" * 40,
+    "what addresses are made of": "a&b=c?d#e%20f+g;h/i\\j\"k'l<m>",
+    "long": "Ask open questions, listen, agree on a next step. " * 110,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_shared_link_survives_the_sign_in(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, text: str
+) -> None:
+    path = f"/?prompt={quote(text)}&request_id=shared-1"
+    assert len(path) < 8100, "no server reads such a line"
+    page(client, path)
+    location = sign_in(client).location
+    assert page(client, location).prompt == text.strip()
+    assert page(client, location).fields["form_token"] == "shared-1"
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_no_browser_drops_what_it_has_to_keep(client: FlaskClient, text: str) -> None:
+    for line in client.get(f"/?prompt={quote(text)}").headers.getlist("Set-Cookie"):
+        assert len(line) < 4096
+
+
+def test_a_link_that_no_cookie_holds_gets_its_text_back(client: FlaskClient, page: Fetch) -> None:
+    text = b64encode(b"".join(sha512(bytes([number])).digest() for number in range(92))).decode()
+    text = text.replace("+", "-").replace("/", "_")[:7900]
+    shown = page(client, f"/?prompt={quote(text)}&request_id=shared-1")
+    (box,) = shown.find("textarea", name="prompt")
+    assert box.text == text
+
+
+def test_a_shared_link_survives_real_servers(portal: StartPortal, sandbox: Sandbox) -> None:
+    running = portal()
+    with requests.Session() as http:
+        http.trust_env = False
+        text = TEXTS["Cyrillic"].strip() + "\n\n🎭"
+        path = f"/?prompt={quote(text)}"
+        path += "&x=" + "x" * (8190 - len(f"GET {path}&x= HTTP/1.1\r\n"))
+        assert http.get(running.url + path, timeout=5).status_code == 200
+        begun = http.get(f"{running.url}/sign-in", allow_redirects=False, timeout=5).headers["Location"]
+        form = http.get(sandbox.choose(begun, "dana"), timeout=5)
+        assert form.url == running.url + path
+        assert TEXTS["Cyrillic"].strip() in form.text
+
+
+def test_the_newest_wish_wins(client: FlaskClient, sign_in: SignIn) -> None:
+    client.get(f"/?prompt={quote(TEXTS['long'])}")
+    client.get("/?prompt=short")
+    assert sign_in(client).location == "/?prompt=short"
+
+
+def test_a_wish_is_granted_once(client: FlaskClient, sign_in: SignIn) -> None:
+    client.get("/?prompt=hello")
+    answer = sign_in(client)
+    assert answer.location == "/?prompt=hello"
+    assert all(cookie["max-age"] == "0" for name, cookie in cookies_of(answer).items() if "wanted" in name)
+    assert client.get("/sign-in").location == "/"
+
+
+def test_a_deeper_page_is_come_back_to(client: FlaskClient, sign_in: SignIn) -> None:
+    assert client.get("/launches?before=1").location == "/sign-in"
+    assert sign_in(client).location == "/launches?before=1"
+
+
+def test_a_post_is_not_come_back_to(client: FlaskClient, sign_in: SignIn) -> None:
+    client.get("/?prompt=hello")
+    client.post("/launches/7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e/erase")
+    assert sign_in(client).location == "/?prompt=hello"
+
+
+@pytest.mark.parametrize("name", ["next", "url", "return_to", "redirect_uri", "wanted"])
+def test_no_address_names_where_to_go(client: FlaskClient, sandbox: Sandbox, name: str) -> None:
+    begun = client.get(f"/sign-in?{name}=https://evil.example/").location
+    assert begun.startswith(f"{sandbox.issuer}/authorize?")
+    assert "evil" not in begun
+    callback = sandbox.choose(begun, "dana")
+    assert client.get(f"{own_path(client, callback)}&{name}=https://evil.example/").location == "/"
+
+
+def signed(wanted: str, key: str = SECRET_KEY, salt: str = "wanted") -> str:
+    return str(URLSafeTimedSerializer([key], salt=salt).dumps(wanted))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://evil.example/",
+        "/?prompt=unsigned",
+        "",
+        "planted",
+        signed("/?prompt=forged", key="forged-0123456789abc"),
+        signed("/?prompt=forged", salt="another"),
+        signed("/?prompt=forged")[:-1] + "_",
+        signed("/?prompt=forged")[:40],
+        "x" * 3600,
+    ],
+)
+def test_a_forged_wish_is_not_granted(client: FlaskClient, sign_in: SignIn, value: str) -> None:
+    client.set_cookie("wanted-0", value, path="/sign-in")
+    assert sign_in(client).location == "/"
+
+
+def test_a_wish_of_the_day_before_is_not_granted(client: FlaskClient, sign_in: SignIn) -> None:
+    class Yesterday(URLSafeTimedSerializer):
+        class default_signer(URLSafeTimedSerializer.default_signer):  # noqa: N801  # the name is theirs
+            def get_timestamp(self) -> int:
+                return int(time.time()) - 24 * 3600
+
+    client.set_cookie(
+        "wanted-0", str(Yesterday([SECRET_KEY], salt="wanted").dumps("/?prompt=old")), path="/sign-in"
+    )
+    assert sign_in(client).location == "/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example/",
+        "///evil.example",
+        "/%2Fevil.example",
+        "/\\evil.example",
+        "/%5Cevil.example",
+        "/%09/evil.example",
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_not_remembered(
+    client: FlaskClient, sign_in: SignIn, path: str
+) -> None:
+    answer = client.get("/", environ_overrides={"PATH_INFO": unquote(path), "REQUEST_URI": path})
+    assert answer.status_code == 404
+    assert "Location" not in answer.headers
+    assert sign_in(client).location == "/"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost:8000@evil.example", "evil.example:80", ""])
+@pytest.mark.parametrize(
+    "path", ["/", "/launches", "/sign-in", "/sign-in/callback", "/signed-out", "//", "/static"]
+)
+def test_no_answer_takes_its_address_from_the_request(client: FlaskClient, path: str, host: str) -> None:
+    headers = {"Host": host, "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    answer = client.get(path, headers=headers)
+    if answer.location:
+        asked = parse_qs(urlsplit(answer.location).query)
+        assert asked.get("redirect_uri", [f"{PUBLIC_URLS[0]}/sign-in/callback"]) == [
+            f"{PUBLIC_URLS[0]}/sign-in/callback"
+        ]
+    for text in (answer.get_data(as_text=True), str(answer.headers)):
+        assert "evil.example" not in text
+
+
+# Below a path
+
+
+@pytest.fixture
+def mounted(make_app: MakeApp) -> FlaskClient:
+    """A browser of a portal whose `PUBLIC_URL` has a path."""
+    return make_app(public_url=PUBLIC_URLS[1]).test_client()
+
+
+def test_below_a_path_everything_works(mounted: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    page(mounted, "/scenarios/?prompt=hello")
+    location = sign_in(mounted).location
+    assert location == "/scenarios/?prompt=hello"
+    assert page(mounted, location).prompt == "hello"
+    assert page(mounted, "/scenarios").h1 == "Create a scenario"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/sign-in",
+        "/launches",
+        "/scenario",
+        "/scenariosx",
+        "/scenarios-2/",
+        "/static/portal.css",
+        "//scenarios/",
+    ],
+)
+def test_beside_the_path_nothing_is_there(mounted: FlaskClient, page: Fetch, path: str) -> None:
+    page(mounted, mounted.open(path), 404)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/scenarios/healthz", "/scenarios/readyz"])
+def test_health_answers_at_the_root_too(mounted: FlaskClient, path: str) -> None:
+    answer = mounted.get(path, headers={"Host": "10.0.0.7"})
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+# Signing out
+
+
+def sign_out(client: FlaskClient, page: Fetch, **headers: str) -> TestResponse:
+    path = client.application.extensions["settings"].base_path
+    token = page(client, f"{path}/").find("input", name="csrf_token")[0].attrs["value"]
+    return client.post(f"{path}/sign-out", data={"csrf_token": token}, headers=headers)
+
+
+@pytest.mark.parametrize("public_url", PUBLIC_URLS)
+def test_signing_out_ends_both_sessions(
+    make_app: MakeApp, sign_in: SignIn, page: Fetch, public_url: str, sandbox: Sandbox
+) -> None:
+    client = make_app(public_url=public_url).test_client()
+    sign_in(client)
+    leaving = page(client, sign_out(client, page))
+    assert not is_signed_in(client)
+    address = leaving.one("meta", http_equiv="refresh").attrs["content"].removeprefix("0; url=")
+    assert address == leaving.link("Go on")
+    assert address.startswith(f"{sandbox.issuer}/end-session?")
+    onward = sandbox.http.get(address, allow_redirects=False, timeout=5).headers["Location"]
+    assert onward.partition("?")[0] == f"{public_url}/signed-out"
+    assert page(client, own_path(client, onward)).h1 == "You are signed out"
+
+
+def test_the_provider_forgets_the_person_too(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    with requests.Session() as browser:
+        browser.trust_env = False
+        begun = client.get("/sign-in").location
+        browser.post(begun, data={"person": "dana"}, allow_redirects=False, timeout=5)
+        assert browser.get(begun, allow_redirects=False, timeout=5).status_code == 302
+        sign_in(client)
+        leaving = page(client, sign_out(client, page)).link("Go on")
+        browser.get(leaving, allow_redirects=False, timeout=5)
+        assert "Who are you?" in browser.get(begun, allow_redirects=False, timeout=5).text
+
+
+def test_signed_out_starts_no_sign_in(client: FlaskClient, page: Fetch) -> None:
+    signed_out = page(client, "/signed-out")
+    assert not signed_out.find("meta", http_equiv="refresh")
+    assert signed_out.link("Sign in again") == "/sign-in?prompt=select_account"
+
+
+def test_signing_out_works_without_the_providers_help(
+    make_app: MakeApp, sandbox: Sandbox, sign_in: SignIn, page: Fetch
+) -> None:
+    client = make_app(oidc_issuer=f"{sandbox.url}/oidc-plain").test_client()
+    sign_in(client)
+    assert page(client, sign_out(client, page)).link("Go on") == "/signed-out"
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("issuer", ["/oidc-down", "/oidc-lying", "/oidc-garbled", None])
+def test_signing_out_works_while_the_provider_is_down(
+    make_app: MakeApp, sandbox: Sandbox, sign_in: SignIn, page: Fetch, issuer: str | None
+) -> None:
+    before = make_app().test_client()
+    sign_in(before)
+    cookie = before.get_cookie("portal")
+    assert cookie is not None
+    address = f"{sandbox.url}{issuer}" if issuer else f"http://127.0.0.1:{free_port()}"
+    client = make_app(oidc_issuer=address).test_client()
+    client.set_cookie("portal", cookie.value)
+    assert page(client, sign_out(client, page)).link("Go on") == "/signed-out"
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("token", [None, "", "planted", "IjEi.aaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbb"])
+def test_nobody_is_signed_out_without_the_pages_token(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, token: str | None
+) -> None:
+    sign_in(client)
+    refusal = page(client, client.post("/sign-out", data={"csrf_token": token} if token else {}), 400)
+    assert refusal.h1 == "This page had expired"
+    assert is_signed_in(client)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://localhost",
+        "http://localhost:8001",
+        "https://localhost:8000",
+        "",
+    ],
+)
+def test_nobody_is_signed_out_from_another_site(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, origin: str
+) -> None:
+    sign_in(client)
+    page(client, sign_out(client, page, Origin=origin), 400)
+    assert is_signed_in(client)
+
+
+def test_our_own_page_may_sign_out(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client)
+    page(client, sign_out(client, page, Origin=PUBLIC_URLS[0]), 200)
+    assert not is_signed_in(client)
+
+
+def test_another_persons_token_signs_nobody_out(app: Flask, sign_in: SignIn, page: Fetch) -> None:
+    dana, omar = app.test_client(), app.test_client()
+    sign_in(dana)
+    sign_in(omar, "omar")
+    token = page(omar).find("input", name="csrf_token")[0].attrs["value"]
+    page(dana, dana.post("/sign-out", data={"csrf_token": token}), 400)
+    assert is_signed_in(dana)
+
+
+def test_nobody_is_signed_out_by_a_link(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client)
+    page(client, "/sign-out", 405)
+    assert is_signed_in(client)
+
+
+def test_a_token_lives_as_long_as_the_session(make_app: MakeApp, sign_in: SignIn, page: Fetch) -> None:
+    app = make_app(session_hours=100)
+    client = app.test_client()
+    sign_in(client)
+    page(client)
+    with client.session_transaction() as session:
+        raw = session["csrf_token"]
+
+    class LongAgo(URLSafeTimedSerializer):
+        class default_signer(URLSafeTimedSerializer.default_signer):  # noqa: N801
+            def get_timestamp(self) -> int:
+                return int(time.time()) - 90 * 3600
+
+    token = str(LongAgo(SECRET_KEY, salt="wtf-csrf-token").dumps(raw))
+    assert client.post("/sign-out", data={"csrf_token": token}).status_code == 200

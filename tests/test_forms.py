@@ -1,0 +1,233 @@
+"""The form: one shape for every text, its limits, and a text that survives the way through the page."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import Fetch, Sandbox, SignIn
+from flask import Flask
+from flask.testing import FlaskClient
+
+from webapp.forms import LONGEST_PROMPT, PromptForm, clean, new_token, prefill
+
+Check = Callable[..., PromptForm]
+
+
+@pytest.fixture
+def check(app: Flask) -> Check:
+    """Validate what a browser might post."""
+
+    def validate(**posted: str) -> PromptForm:
+        with app.test_request_context("/launches", method="POST", data=posted):
+            form = PromptForm(meta={"csrf": False})
+            form.validate()
+            return form
+
+    return validate
+
+
+# One shape
+
+
+@pytest.mark.parametrize(
+    ("typed", "cleaned"),
+    [
+        ("a\r\nb", "a\nb"),
+        ("a\rb", "a\nb"),
+        ("a\r\n\r\nb", "a\n\nb"),
+        ("a\r\rb", "a\n\nb"),
+        ("a\n\rb", "a\n\nb"),
+        ("a\vb", "a\nb"),
+        ("a\fb", "a\nb"),
+        ("a\x85b", "a\nb"),
+        ("a\u2028b\u2029c", "a\nb\nc"),
+        ("\n\na", "a"),
+        ("  \n\t\n  a", "  a"),
+        ("\r\n \r\na", "a"),
+        ("a\n\n", "a"),
+        ("a \t\r\n \r\n", "a"),
+        ("  a", "  a"),
+        ("a\n\n\nb", "a\n\n\nb"),
+        ("\n", ""),
+        (" \n\t\r\n ", ""),
+        ("", ""),
+        (None, ""),
+        ("\u3000a", "\u3000a"),
+        ("a\u200bb🎭\ufe0f", "a\u200bb🎭\ufe0f"),
+        ("e\u0301", "e\u0301"),
+    ],
+)
+def test_a_text_has_one_shape(typed: str | None, cleaned: str) -> None:
+    assert clean(typed) == cleaned
+
+
+@pytest.mark.parametrize("start", ["", " ", "\n", "\r", "\u2028", "\t \n", "\x85", "\xa0"])
+@pytest.mark.parametrize("end", ["", " ", "\n", "\r\n ", "\u2029", " \n\t", "\v", "\u3000\n"])
+def test_a_shape_is_not_reshaped(start: str, end: str) -> None:
+    once = clean(f"{start}a\r\n\n b{end}")
+    assert clean(once) == once
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + " " * 20_000 + "b", " \n" * 10_000 + "a", "a" + "\n \t" * 6_000 + "b", "\r\n" * 10_000]
+)
+def test_a_hostile_text_is_quick_to_clean(text: str) -> None:
+    begun = time.process_time()
+    clean(text)
+    assert time.process_time() - begun < 0.5
+
+
+# Limits
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "例", "🎭"])
+def test_a_text_of_the_longest_length_is_accepted(check: Check, letter: str) -> None:
+    form = check(prompt=letter * LONGEST_PROMPT, form_token="t")
+    assert not form.errors
+    assert form.prompt.data == letter * 10_000
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "例", "🎭"])
+def test_one_letter_more_is_too_long(check: Check, letter: str) -> None:
+    form = check(prompt=letter * 10_001, form_token="t")
+    assert form.errors["prompt"] == [
+        "The description is 1 characters too long. Shorten it to 10,000 characters."
+    ]
+    assert form.prompt.data == letter * 10_001
+
+
+def test_a_line_break_counts_once(check: Check) -> None:
+    assert not check(prompt="a\r\n" * 4999 + "ab", form_token="t").errors
+
+
+def test_blank_lines_at_the_ends_do_not_count(check: Check) -> None:
+    assert not check(prompt="\r\n" * 50 + "a" * 10_000 + "\r\n" * 50, form_token="t").errors
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\r\n\r\n", "\t", "\u3000", "\xa0\n"])
+def test_a_blank_text_is_refused(check: Check, prompt: str) -> None:
+    assert check(prompt=prompt, form_token="t").errors["prompt"] == [
+        "Describe the meeting or the scenario first."
+    ]
+
+
+@pytest.mark.parametrize(
+    "letter", ["\x00", "\x01", "\x07", "\x08", "\x0e", "\x1b", "\x1f", "\x7f", "\x80", "\x9f"]
+)
+def test_a_control_character_is_refused(check: Check, letter: str) -> None:
+    form = check(prompt=f"a{letter}b", form_token="t")
+    assert form.errors["prompt"][0].startswith("The description holds characters that cannot be sent.")
+
+
+@pytest.mark.parametrize("letter", ["\t", "\n", "\xa0", "\u200d", "\ufeff", "\u202e", "🎭", "\U0010ffff"])
+def test_other_characters_are_accepted(check: Check, letter: str) -> None:
+    assert not check(prompt=f"a{letter}b", form_token="t").errors
+
+
+def test_a_missing_prompt_is_refused(check: Check) -> None:
+    assert "prompt" in check(form_token="t").errors
+
+
+# The token
+
+
+@pytest.mark.parametrize("token", ["a", "A-z_0.9", "x" * 64, "...", "portal-7d1c7c2e"])
+def test_a_token_of_the_pattern_is_kept(check: Check, token: str) -> None:
+    form = check(prompt="a", form_token=token)
+    assert not form.errors
+    assert form.form_token.data == token
+
+
+@pytest.mark.parametrize("token", ["x" * 65, "a b", "a/b", "a\n", "é", "<b>", "a,b", "\x00", "٣", "a\u200b"])
+def test_another_token_is_replaced_and_said(check: Check, token: str) -> None:
+    form = check(prompt="a", form_token=token)
+    assert "form_token" in form.errors
+    assert form.form_token.data != token
+    assert form.prompt.data == "a"
+
+
+@pytest.mark.parametrize("posted", [{}, {"form_token": ""}])
+def test_a_missing_token_is_said(check: Check, posted: dict[str, str]) -> None:
+    assert "form_token" in check(prompt="a", **posted).errors
+
+
+def test_every_token_is_a_new_one() -> None:
+    assert len({new_token() for _ in range(100)}) == 100
+
+
+# What a link brings
+
+
+@pytest.mark.parametrize("request_id", ["shared-1", "x" * 64])
+def test_a_links_request_id_becomes_the_token(request_id: str) -> None:
+    assert prefill("a", request_id)["form_token"] == request_id
+
+
+@pytest.mark.parametrize("request_id", [None, "", "x" * 65, "a b", "<script>", "a\n"])
+def test_another_request_id_is_ignored(request_id: str | None) -> None:
+    assert prefill("a", request_id)["form_token"] not in (request_id, "")
+
+
+def test_what_cannot_be_sent_is_not_prefilled() -> None:
+    assert prefill("\r\na\x00b\x1bc\r\n", None)["prompt"] == "abc"
+
+
+# Through the page, as a browser parses it
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n\nA line after two empty ones",
+        "  indented\n\ttabbed",
+        "</textarea><script>alert(1)</script>",
+        "&lt;b&gt; &amp; <b> \"quoted\" 'too'",
+        "{{ 7 * 7 }} {% raw %}",
+        "Первый\n第一\n🎭",
+        "a\r\nb",
+    ],
+)
+def test_a_text_survives_the_page(client: FlaskClient, sign_in: SignIn, page: Fetch, text: str) -> None:
+    sign_in(client)
+    shown = page(client, client.get("/", query_string={"prompt": text}))
+    assert shown.prompt == clean(text)
+
+
+def test_a_refused_text_comes_back_as_it_was(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client)
+    fields = page(client).fields
+    text = "  indented\n\n" + "x" * 10_000
+    again = page(client, client.post("/launches", data={**fields, "prompt": text}), 422)
+    assert again.prompt == text
+    assert again.fields["form_token"] == fields["form_token"]
+    (box,) = again.find("textarea")
+    assert box.attrs["aria-invalid"] == "true"
+    assert "prompt-error" in box.attrs["aria-describedby"].split()
+
+
+def test_a_refused_text_is_not_sent(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, sandbox: Sandbox
+) -> None:
+    sign_in(client, "p31")
+    client.post("/launches", data={**page(client).fields, "prompt": "x" * 10_001})
+    assert sandbox.requests(user_email="p31@acme.example") == []
+
+
+def test_a_lost_csrf_token_costs_neither_text_nor_token(
+    client: FlaskClient, sign_in: SignIn, page: Fetch
+) -> None:
+    sign_in(client)
+    fields = page(client).fields
+    posted = {"prompt": "My text", "form_token": fields["form_token"], "csrf_token": "old"}
+    again = page(client, client.post("/launches", data=posted), 422)
+    assert (again.prompt, again.fields["form_token"]) == ("My text", fields["form_token"])
+    assert again.fields["csrf_token"] != "old"
+
+
+def test_the_form_is_what_tools_expect(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client)
+    form = page(client).prompt_form
+    assert (form.attrs["method"], form.attrs["action"]) == ("post", "/launches")
+    assert [button.words for button in form.find("button")] == ["Create scenario"]
+    assert {control.attrs["type"] for control in form.find("input")} == {"hidden"}
+    assert len(form.find("textarea")) == 1

@@ -1,0 +1,246 @@
+"""The house keeps its own rules: who imports whom, who gets in, and what is written down."""
+
+import ast
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SignIn
+from flask import Flask
+from werkzeug.routing import Rule
+
+from webapp import auth
+from webapp.config import Settings
+
+WEBAPP = ROOT / "webapp"
+MODULES = sorted(WEBAPP.glob("*.py"))
+SANDBOX = sorted((WEBAPP / "sandbox").rglob("*.py"))
+EVERYTHING = sorted({*WEBAPP.rglob("*.py"), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"})
+ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
+
+# What stands at the bottom imports no sibling but these.
+BOTTOM = {
+    "config": set(),
+    "exec_api": {"transport"},
+    "forms": set(),
+    "headers": set(),
+    "starters": set(),
+    "store": set(),
+    "transport": set(),
+}
+HOMES = {
+    "alembic": {"store", "migrations"},
+    "authlib": {"oidc"},
+    "joserfc": {"oidc"},
+    "os": set(),
+    "psycopg": {"store"},
+    "pydantic": {"config"},
+    "pydantic_settings": {"config"},
+    "requests": {"exec_api", "oidc", "transport"},
+    "sqlalchemy": {"migrations", "pace", "store"},
+    "urllib3": {"transport"},
+    "wtforms": {"forms"},
+}
+
+# A stranger's text is kept as a draft, so these two ask for no token before there is a session.
+WITHOUT_CSRF_TOKEN = {"launches.create", "drafts.create"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full name of everything that a file of ours imports, wherever in the file."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*start, *((node.module,) if node.module else ())))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def siblings(path: Path) -> set[str]:
+    """The modules of `webapp` that a file imports."""
+    names = {module.stem for module in MODULES} | {"sandbox"}
+    parts = [name.split(".") for name in imports(path)]
+    return {name[1] for name in parts if name[0] == "webapp" and len(name) > 1 and name[1] in names}
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+# Who imports whom
+
+
+@pytest.mark.parametrize("name", BOTTOM)
+def test_what_stands_at_the_bottom_imports_no_sibling(name: str) -> None:
+    assert siblings(WEBAPP / f"{name}.py") <= BOTTOM[name]
+
+
+def test_nothing_imports_uphill() -> None:
+    graph = {path.stem: siblings(path) for path in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+@pytest.mark.parametrize("path", [p for p in EVERYTHING if p not in SANDBOX], ids=lambda path: path.stem)
+def test_nothing_of_production_names_the_sandbox(path: Path) -> None:
+    assert "sandbox" not in siblings(path)
+
+
+@pytest.mark.parametrize("path", SANDBOX, ids=lambda path: path.stem)
+def test_the_sandbox_knows_nothing_of_the_portal(path: Path) -> None:
+    ours = {name for name in imports(path) if name.split(".")[0] == "webapp"}
+    assert all(name.startswith("webapp.sandbox") for name in ours), ours
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_each_library_has_its_home(library: str) -> None:
+    users = {
+        "migrations" if "migrations" in path.parts else path.stem
+        for path in EVERYTHING
+        if path not in SANDBOX and library in {name.split(".")[0] for name in imports(path)}
+    }
+    assert users <= HOMES[library]
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.stem)
+def test_nothing_is_imported_inside_a_function(path: Path) -> None:
+    for function in functions(path):
+        inside = [node for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
+        assert not inside, f"{function.name} imports something"
+
+
+def test_the_entry_is_two_imports_and_one_line() -> None:
+    kinds = [type(node) for node in ast.parse((ROOT / "wsgi.py").read_text()).body]
+    assert kinds == [ast.Expr, ast.ImportFrom, ast.ImportFrom, ast.Assign]
+
+
+# Who gets in
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_decorator_stands_above_a_route(path: Path) -> None:
+    for function in functions(path):
+        routes = [_is_route(decorator) for decorator in function.decorator_list]
+        assert routes == sorted(routes, reverse=True), f"{function.name}: a decorator protects nothing there"
+
+
+def _is_route(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(called, ast.Attribute) and called.attr in {
+        "get",
+        "post",
+        "put",
+        "delete",
+        "patch",
+        "route",
+    }
+
+
+def rules(app: Flask) -> dict[str, tuple[Rule, str]]:
+    """Every endpoint with its rule and an address of it."""
+    values = {"key": ID, "filename": "portal.css"}
+    adapter = app.url_map.bind("localhost")
+    return {
+        rule.endpoint: (rule, adapter.build(rule.endpoint, {name: values[name] for name in rule.arguments}))
+        for rule in app.url_map.iter_rules()
+    }
+
+
+def test_what_is_open_to_strangers_exists(app: Flask) -> None:
+    assert set(rules(app)) >= auth.OPEN_TO_STRANGERS
+
+
+def test_little_is_open_to_strangers() -> None:
+    assert {
+        "auth.callback",
+        "auth.sign_in",
+        "auth.sign_out",
+        "auth.signed_out",
+        "drafts.create",
+        "drafts.show",
+        "embed.diagnose",
+        "embed.seen",
+        "embed.show",
+        "launches.create",
+        "launches.new",
+        "ops.healthz",
+        "ops.metrics",
+        "ops.readyz",
+        "static",
+    } >= auth.OPEN_TO_STRANGERS
+
+
+def test_every_other_page_sends_strangers_to_the_sign_in(app: Flask) -> None:
+    closed = {name: both for name, both in rules(app).items() if name not in auth.OPEN_TO_STRANGERS}
+    assert closed
+    for name, (rule, path) in closed.items():
+        for method in {"GET", "HEAD"} & (rule.methods or set()):
+            answer = app.test_client().open(path, method=method)
+            assert (answer.status_code, answer.location) == (303, "/sign-in"), name
+
+
+def test_no_other_post_does_anything_for_strangers(app: Flask) -> None:
+    for name, (rule, path) in rules(app).items():
+        if "POST" in (rule.methods or set()) and name not in auth.OPEN_TO_STRANGERS:
+            answer = app.test_client().post(path)
+            assert answer.status_code == 400 or answer.location == "/sign-in", name
+
+
+def test_every_post_of_a_person_wants_the_pages_token(app: Flask, sign_in: SignIn) -> None:
+    client = app.test_client()
+    sign_in(client)
+    posts = {name: path for name, (rule, path) in rules(app).items() if "POST" in (rule.methods or set())}
+    assert set(posts) > WITHOUT_CSRF_TOKEN
+    for name in posts.keys() - WITHOUT_CSRF_TOKEN:
+        assert client.post(posts[name]).status_code == 400, name
+
+
+def test_every_post_of_a_person_wants_our_own_origin(app: Flask, sign_in: SignIn) -> None:
+    client = app.test_client()
+    sign_in(client)
+    page = client.get("/").get_data(as_text=True)
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    assert token
+    posts = {name: path for name, (rule, path) in rules(app).items() if "POST" in (rule.methods or set())}
+    for name in posts.keys() - WITHOUT_CSRF_TOKEN:
+        answer = client.post(
+            posts[name], data={"csrf_token": token[1]}, headers={"Origin": "https://evil.example"}
+        )
+        assert answer.status_code == 400, name
+
+
+def test_nothing_but_reading_answers_to_get(app: Flask) -> None:
+    for name, (rule, _) in rules(app).items():
+        assert not {"PUT", "DELETE", "PATCH"} & (rule.methods or set()), name
+        assert {"GET", "POST"} & (rule.methods or set()) in ({"GET"}, {"POST"}), name
+
+
+# What is written down
+
+NAMES = {name.upper() for name in Settings.model_fields}
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| setting |")[2].partition("\n\n")[0]
+    described = {
+        name
+        for row in table.splitlines()
+        for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1:2][0] if "|" in row else "")
+    }
+    assert described == NAMES
+
+
+def test_every_setting_is_in_the_example() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE)) == NAMES
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "templates").glob("*.html")), ids=lambda path: path.stem)
+def test_no_template_prints_what_it_did_not_escape(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
+    assert not re.search(r"\s(on[a-z]+|style)=|<style|<script(?![^>]*\ssrc=)", text)
