@@ -17,6 +17,7 @@
   }
 
   // In a sandbox without allow-forms a form is not even asked (HTML standard, form submission, step 4).
+  // WebKit asks all the same: there only a press tells.
   function mayPost() {
     const form = document.createElement("form");
     let isAsked = false;
@@ -135,29 +136,25 @@
     } else {
       add(true, "allow-same-origin is there.");
     }
-    if (mayPost()) {
-      add(true, "allow-forms is there.");
-    } else {
-      add(false, "allow-forms is missing: the button does nothing.");
-    }
+    if (!mayPost()) add(false, "allow-forms is missing: the button does nothing.");
     add(true, "allow-scripts is there.");
   }
 
   async function cookieFinding(add) {
     const hasCookies = await document.hasStorageAccess?.().catch(() => false);
     const what = hasCookies ? "gives" : "does not give";
-    add(true, `This browser ${what} the portal its cookies inside your page. It needs none there.`);
+    add(null, `This browser ${what} the portal its cookies inside your page. It needs none there.`);
   }
 
   function policyFindings(add) {
     const policy = document.featurePolicy ?? document.permissionsPolicy;
     if (!policy) return;
     if (!policy.allowsFeature("clipboard-write")) {
-      add(true, "allow=\"clipboard-write\" is not set. Copying works all the same, the older way.");
+      add(null, "allow=\"clipboard-write\" is not set. Copying works all the same, the older way.");
     }
     const names = ["local-network-access", "local-network"].filter((name) => policy.features().includes(name));
     if (names.length && !names.some((name) => policy.allowsFeature(name))) {
-      add(true, "allow=\"local-network-access\" is not set. You need it only if your page is on the internet "
+      add(null, "allow=\"local-network-access\" is not set. You need it only if your page is on the internet "
         + "and the portal inside your company's network.");
     }
   }
@@ -168,7 +165,7 @@
     add(true, "Your page may show the portal.");
     const origins = [...(location.ancestorOrigins ?? [])];
     if (!origins.length && document.referrer) origins.push(new URL(document.referrer).origin);
-    if (origins.length) add(true, `Around this frame, from the inside out: ${origins.join(", ")}.`);
+    if (origins.length) add(null, `Around this frame, from the inside out: ${origins.join(", ")}.`);
     sandboxFindings(add);
     await cookieFinding(add);
     if (self.crossOriginIsolated) add(true, "Your page sends Cross-Origin-Embedder-Policy, and the portal fits.");
@@ -179,7 +176,7 @@
   function list(found) {
     return found.map(([isGood, text]) => {
       const item = document.createElement("li");
-      item.className = isGood ? "good" : "bad";
+      item.className = { true: "good", false: "bad", null: "aside" }[isGood];
       item.textContent = text;
       return item;
     });
@@ -188,7 +185,7 @@
   async function diagnose(section) {
     const found = await findings();
     section.querySelector("[data-findings]").replaceChildren(...list(found));
-    const isWrong = found.some(([isGood]) => !isGood);
+    const isWrong = found.some(([isGood]) => isGood === false);
     find("[data-change]").hidden = !isWrong;
     find("[data-no-change]").hidden = isWrong;
   }
@@ -204,7 +201,7 @@
       for (let tries = 0; tries < 15 && !isAway; tries += 1) await wait(100);
       status.textContent = isAway
         ? "A new tab opened. What it says is the rest of the answer."
-        : "No new tab? Then allow-popups is missing in the sandbox attribute, or the platform forbids new tabs.";
+        : "No new tab? Then allow-popups or allow-forms is missing in the sandbox attribute.";
       find("[data-change]").hidden = isAway && find("[data-change]").hidden;
       if (!isAway) find("[data-no-change]").hidden = true;
     });

@@ -302,7 +302,9 @@ function startWaiting(page) {
   }
 
   const ticking = setInterval(tick, 1000);
-  document.addEventListener("visibilitychange", () => document.hidden || !page.isConnected || ask());
+  const askAtOnce = () => document.hidden || !page.isConnected || ask();
+  document.addEventListener("visibilitychange", askAtOnce);
+  addEventListener("online", askAtOnce);
   show();
 }
 

@@ -22,8 +22,13 @@ def a_portal(sandbox: Sandbox, directory: Path) -> Iterator[Portal]:
     port = sandbox.portal_ports[-1]
     log = directory / "portal.log"
     environment = portal_values(sandbox, port, f"sqlite:///{directory / 'portal.sqlite'}")
-    limits = {"EXEC_CREATIONS_PER_MINUTE": "0", "CREATIONS_PER_PERSON_PER_HOUR": "0"}
-    process = run_gunicorn(port, environment | limits, log, directory)
+    changes = {
+        # The studio's own sign-in is on a third origin; over http Chromium wants it named.
+        "EXEC_STUDIO_HOSTS": f"{sandbox.studio_host},{sandbox.studio_host.replace('127.0.0.1', 'localhost')}",
+        "EXEC_CREATIONS_PER_MINUTE": "0",
+        "CREATIONS_PER_PERSON_PER_HOUR": "0",
+    }
+    process = run_gunicorn(port, environment | changes, log, directory)
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "the portal")
         yield Portal(port, process, log)

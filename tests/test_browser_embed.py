@@ -1,13 +1,14 @@
-"""The portal in a frame on another site, in three engines: what people get, whatever the page around allows."""
+"""The portal in a frame on another site, in three engines: what people get, whatever that page allows."""
 
 import contextlib
 import html
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +31,7 @@ STUDIO = "Scenario Studio (sandbox)"
 REVIEW = "Create a scenario · Scenario Portal"
 
 ALL = "allow-forms allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox"
+NO_FORMS = ALL.replace("allow-forms ", "")
 
 
 class Around(BaseHTTPRequestHandler):
@@ -60,7 +62,7 @@ class Around(BaseHTTPRequestHandler):
                 window.told = []
                 onmessage = ({{data, origin}}) => told.push({{...data, origin}})
             </script>
-            <iframe src="{html.escape(src)}" {attribute} width="{width}" height="620" style="border: 0"></iframe>
+            <iframe src="{html.escape(src)}" {attribute} width="{width}" height="640" frameborder="0"></iframe>
         """
 
     def post(self, to: str, **fields: str) -> str:
@@ -88,7 +90,10 @@ class AroundServer(ThreadingHTTPServer):
         self.context = context
         self.block_on_close = False
 
-    def finish_request(self, request: Any, client_address: object) -> None:
+    def finish_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        assert isinstance(request, socket.socket)
         with contextlib.suppress(OSError), self.context.wrap_socket(request, server_side=True) as secure:
             super().finish_request(secure, client_address)
 
@@ -451,9 +456,11 @@ def test_without_popups_the_text_can_be_copied(b: Browser) -> None:
 def test_without_forms_the_link_carries_the_text(world: World, b: Browser, signed_in: bool) -> None:
     be_signed_in(b) if signed_in else be_signed_out(b)
     text = new_text(" & #p=100% 🎭\nSecond line")
-    go_in(b, sandbox=ALL.replace("allow-forms ", ""))
-    b.wait(lambda: b.count(".needed"), "the other ways")
+    go_in(b, sandbox=NO_FORMS)
     write(b, text)
+    if b.engine is Engine.WEBKIT:  # does not tell beforehand that the press will do nothing
+        b.click(PRESS)
+    b.wait(lambda: b.count(".needed"), "the other ways")
     press(b, "[data-carry]")
     if not signed_in:
         choose(b)
@@ -486,23 +493,23 @@ def test_a_foreign_post_creates_nothing_and_signs_nobody_out(world: World, b: Br
 
 
 @three
-@pytest.mark.parametrize("path", ["/embed", "/embed/diagnose"])
-def test_only_listed_pages_all_the_way_up_may_frame_it(b: Browser, path: str) -> None:
-    ours = PORTAL + path
-    b.open(frame_page(ours, host=EVIL))
-    assert not shows_portal(b, 1)
-    b.open(frame_page(frame_page(ours), host=EVIL))
-    assert not shows_portal(b, 2)
-    b.open(frame_page(frame_page(ours), host=NEWS))
-    assert shows_portal(b, 2)
+def test_only_listed_pages_all_the_way_up_may_frame_it(b: Browser) -> None:
+    for path in ("/embed", "/embed/diagnose"):
+        ours = PORTAL + path
+        b.open(frame_page(ours, host=EVIL))
+        assert not shows_portal(b, 1), path
+        b.open(frame_page(frame_page(ours), host=EVIL))
+        assert not shows_portal(b, 2), path
+        b.open(frame_page(frame_page(ours), host=NEWS))
+        assert shows_portal(b, 2), path
 
 
 @three
-@pytest.mark.parametrize("path", ["/", "/launches", "/signed-out", "/embed/seen"])
-def test_nothing_else_may_be_framed(b: Browser, path: str) -> None:
+def test_nothing_else_may_be_framed(b: Browser) -> None:
     be_signed_in(b)
-    b.open(frame_page(PORTAL + path))
-    assert not shows_portal(b, 1)
+    for path in ("/", "/launches", "/signed-out"):
+        b.open(frame_page(PORTAL + path))
+        assert not shows_portal(b, 1), path
 
 
 def shows_portal(b: Browser, depth: int) -> bool:
@@ -510,7 +517,7 @@ def shows_portal(b: Browser, depth: int) -> bool:
     for _ in range(depth):
         b.frame()
     with contextlib.suppress(TimeoutError):
-        return bool(b.find("main#main", timeout=1.5))
+        return bool(b.find("main#main", timeout=0.5))  # a page has loaded when its frames have
     return False
 
 
@@ -549,7 +556,7 @@ def test_a_finished_draft_leads_to_its_launch(world: World, b: Browser) -> None:
 
 
 @three
-def test_the_studio_cannot_reach_back(world: World, b: Browser) -> None:
+def test_the_studio_has_no_way_back(world: World, b: Browser) -> None:
     be_signed_in(b)
     text = new_text()
     go_in(b)
@@ -574,7 +581,10 @@ def test_the_frame_tells_its_height_and_needs_no_scroll_bars(b: Browser) -> None
         b.script(
             "document.querySelector('[data-status]').textContent = 'Select the text and copy it by hand.'"
         )
-        fits = "const {scrollHeight: h, scrollWidth: w} = document.documentElement; return [h <= innerHeight, w <= innerWidth]"
+        fits = """
+            const {scrollHeight: height, scrollWidth: width} = document.documentElement;
+            return [height <= innerHeight, width <= innerWidth]
+        """
         assert b.script(fits) == [True, True], width
         height = b.script("return Math.ceil(document.querySelector('main').getBoundingClientRect().height)")
         b.top()
@@ -616,7 +626,6 @@ DIAGNOSES = {
     None: "Nothing, if the new tab opens too",
     ALL: "Nothing, if the new tab opens too",
     ALL.replace("allow-same-origin ", ""): "allow-same-origin is missing",
-    ALL.replace("allow-forms ", ""): "allow-forms is missing:",
 }
 
 
@@ -629,6 +638,14 @@ def test_the_diagnosis_names_what_is_missing(b: Browser) -> None:
         b.wait(lambda: b.count(".findings li"), "findings")
         assert says in b.text("main"), sandbox
         assert visible(b, "[data-change]") == ("missing" in says), sandbox
+
+
+@engines(Engine.CHROMIUM, Engine.FIREFOX)
+def test_the_diagnosis_names_missing_forms(b: Browser) -> None:
+    b.open(frame_page(f"{PORTAL}/embed/diagnose", sandbox=NO_FORMS))
+    b.frame()
+    b.wait(lambda: "allow-forms is missing:" in b.text(".findings"), "the finding")
+    assert visible(b, "[data-change]")
 
 
 @three
@@ -645,10 +662,11 @@ def test_the_diagnosis_opens_a_tab_that_says_whether_it_is_free(b: Browser, sand
 
 @three
 def test_the_diagnosis_says_what_a_press_without_a_tab_means(b: Browser) -> None:
-    b.open(frame_page(f"{PORTAL}/embed/diagnose", sandbox="allow-forms allow-scripts allow-same-origin"))
+    sandbox = NO_FORMS if b.engine is Engine.WEBKIT else "allow-forms allow-scripts allow-same-origin"
+    b.open(frame_page(f"{PORTAL}/embed/diagnose", sandbox=sandbox))
     b.frame()
     b.click(PRESS)
-    b.wait(lambda: "allow-popups is missing" in b.text("[data-status]"), "the answer")
+    b.wait(lambda: "allow-popups or allow-forms is missing" in b.text("[data-status]"), "the answer")
     assert visible(b, "[data-change]")
 
 
@@ -671,6 +689,3 @@ def test_everything_works_without_scripts(world: World, engine: Engine) -> None:
         b.click(PRESS)
         in_studio(b, text)
         once(world, text)
-
-
-Unused = Callable[..., None]

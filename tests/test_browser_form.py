@@ -151,11 +151,16 @@ def test_a_double_click_makes_one_session(new_visitor: NewVisitor, scripts: bool
 def test_the_button_is_busy_while_exec_works(visitor: Visitor) -> None:
     tab = visitor.arrive()
     box(tab).fill(f"{TEXT} [[slow]]")
-    create(tab).click(no_wait_after=True)
-    busy = tab.get_by_role("button", name="Creating…")
-    expect(busy).to_have_attribute("aria-disabled", "true")
-    expect(tab.locator("[data-status]")).to_have_text("Creating your scenario. This can take a few seconds.")
-    busy.click(force=True, no_wait_after=True)
+    shown = tab.evaluate(
+        """() => {
+            const form = document.querySelector("[data-prompt-form]");
+            const button = form.querySelector("button.primary");
+            button.click();
+            button.click();
+            return [button.textContent, button.ariaDisabled, form.querySelector("[data-status]").textContent];
+        }"""
+    )
+    assert shown == ["Creating…", "true", "Creating your scenario. This can take a few seconds."]
     visitor.expect_studio(TEXT)
     assert len(visitor.calls) == 1
 
@@ -293,9 +298,7 @@ def test_an_expired_sign_in_loses_nothing(new_visitor: NewVisitor, scripts: bool
     box(tab).fill(TEXT)
     visitor.context.clear_cookies(name="portal")
     create(tab).click()
-    tab.wait_for_url("**/oidc/**")
-    visitor.choose()
-    if not scripts:
+    if not scripts:  # the provider still knows the person
         expect(box(tab)).to_have_value(TEXT)
         create(tab).click()
     visitor.expect_studio(TEXT)

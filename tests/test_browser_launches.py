@@ -155,8 +155,8 @@ def test_a_text_is_used_again_and_erased(visitor: Visitor) -> None:
     expect(box(tab)).to_have_value(TEXT)
     tab.get_by_role("link", name="My scenarios").click()
     tab.get_by_text("Erase", exact=True).click()
-    tab.get_by_role("button", name="Erase this text").click()
-    expect(tab.get_by_text("Text erased")).to_be_visible()
+    tab.get_by_role("button", name="Erase for good").click()
+    expect(tab.get_by_text("Nothing here yet")).to_be_visible()
     assert path(tab) == "/launches"
     assert kept(tab) == []
 

@@ -4,15 +4,17 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 from conftest import OpenStore
 from sqlalchemy import select, update
 
 from webapp.pace import ABSENT, HELD, HOUR, LEASE, VOID, WINDOW, Lease, Outlook, Pacer
-from webapp.store import Call, Launch, Pace, Store, now_in
+from webapp.store import Call, Launch, Pace, Store, now_in, person_key
 
 URL = "https://acme.app.exec.com/chat/1"
+DANA = person_key("https://idp.example", "dana")
 TIMES = ("created", "queued", "not_before", "seen", "due", "lease_until", "finished")
 
 
@@ -26,10 +28,8 @@ def queue(pacer: Pacer, count: int = 1, person: str | None = None) -> list[Launc
     """Let so many press the button, one after the other: each a person of their own unless one is named."""
     launches = []
     for number in range(count):
-        who = person or f"{random.getrandbits(128):032x}"
-        recorded = pacer.store.record(
-            who, "dana@acme.example", "t", f"{number} {random.random()}", another=False
-        )
+        who = person or person_key("https://idp.example", str(uuid4()))
+        recorded = pacer.store.record(who, "dana@acme.example", "t", f"{number} {uuid4()}", another=False)
         assert recorded.launch
         launches.append(recorded.launch)
     return launches
@@ -62,6 +62,21 @@ def take(pacer: Pacer, launch: Launch) -> Lease:
 
 def outlook(pacer: Pacer, launch: Launch) -> Outlook:
     return pacer.outlook(now(pacer, launch))
+
+
+def end(pacer: Pacer, lease: Lease, outcome: str) -> None:
+    """Let the call end like that, or leave it to itself."""
+    match outcome:
+        case "created":
+            pacer.created(lease, URL)
+        case "refused":
+            pacer.refused(lease, "not_accepted", "")
+        case "held":
+            pacer.held(lease, "no_access")
+        case "busy":
+            pacer.busy(lease, 20)
+        case "unavailable":
+            pacer.unavailable(lease)
 
 
 def hold(pacer: Pacer, launch: Launch) -> None:
@@ -108,14 +123,21 @@ def test_many_threads_of_many_machines_keep_the_limit_and_the_order(open_store: 
 
     def press(number: int) -> bool:
         together.wait()
-        return pacers[number % 4].begin(launches[number].id) is not None
+        pacer = pacers[number % 4]
+        lease = pacer.begin(launches[number].id)
+        if lease:
+            pacer.created(lease, URL)
+        return lease is not None
 
     with ThreadPoolExecutor(len(launches)) as threads:
         first = list(threads.map(press, range(len(launches))))
-        let_pass(pacers[0], WINDOW + 0.1)
+        let_pass(pacers[0], WINDOW - 4.9)
+        again = list(threads.map(press, range(len(launches))))
+        let_pass(pacers[0], 5)
         second = list(threads.map(press, range(len(launches))))
 
     assert first == [True] * 10 + [False] * 14
+    assert not any(again)
     assert second == [False] * 10 + [True] * 10 + [False] * 4
 
 
@@ -139,30 +161,24 @@ def test_zero_is_no_limit(store: Store) -> None:
     assert ask(pacer, *reversed(launches)) == launches[::-1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_the_limit_holds(pacer: Pacer, seed: int) -> None:
     """A workshop in which everything goes wrong that can; then the calls are counted."""
     chance = random.Random(seed)  # noqa: S311
     launches = queue(pacer, 12)
-    for _ in range(60):
+    for _ in range(40):
         let_pass(pacer, chance.choice([0.5, 3, 12, 40, 170]))
-        for launch in chance.sample(launches, 5):
+        for launch in chance.sample(launches, 4):
             lease = pacer.begin(launch.id)
             if lease is None:
                 continue
-            outcomes = [
-                lambda: pacer.created(lease, URL),
-                lambda: pacer.unavailable(lease),
-                lambda: pacer.busy(lease, 20),
-                lambda: pacer.held(lease, "no_access"),
-                lambda: None,
-            ]
-            chance.choices(outcomes, [1, 3, 2, 3, 2])[0]()
+            outcomes = ["created", "unavailable", "busy", "held", "process died"]
+            end(pacer, lease, *chance.choices(outcomes, [1, 3, 2, 3, 2]))
         launches += queue(pacer)
 
     with pacer.store.read() as db:
         began = list(db.scalars(select(Call.began).order_by(Call.began)))
-    assert len(began) > 30
+    assert len(began) > 20
     assert all(fourth - first >= WINDOW for first, fourth in zip(began, began[3:], strict=False))
 
 
@@ -184,7 +200,7 @@ def test_places_count_those_before(pacer: Pacer) -> None:
 
 def test_a_place_is_lost_while_its_page_is_away(pacer: Pacer) -> None:
     away, here = queue(pacer, 2)
-    ask(pacer, *queue(pacer, 3, "somebody"), away, here)
+    ask(pacer, *queue(pacer, 3, DANA), away, here)
     let_pass(pacer, ABSENT + 1)
     ask(pacer, here)
 
@@ -355,7 +371,7 @@ def test_a_failure_goes_to_the_back(pacer: Pacer) -> None:
     assert (noted.state, noted.reason) == ("waiting", "unavailable")
     assert noted.queued > second.queued
     let_pass(pacer, 5)
-    ask(pacer, *queue(pacer, 3, "more"))
+    ask(pacer, *queue(pacer, 3, DANA))
     assert outlook(pacer, second).place == 0
     assert outlook(pacer, first).place >= 1
 
@@ -403,7 +419,9 @@ def test_one_held_launch_is_tried_in_five_minutes_for_all(pacer: Pacer) -> None:
         hold(pacer, launch)
     tried = []
     for _ in range(3):
-        let_pass(pacer, HELD + 0.1)
+        let_pass(pacer, HELD - 5)
+        assert ask(pacer, *launches) == [], "all pages are open"
+        let_pass(pacer, 5.1)
         begun = [pacer.begin(launch.id) for launch in launches]
         [lease] = [lease for lease in begun if lease]
         tried.append(lease.launch.id)
@@ -531,7 +549,7 @@ def test_a_held_launch_that_is_refused_is_not_on_hold_any_more(pacer: Pacer) -> 
 
 def test_a_person_begins_so_many_in_an_hour(store: Store) -> None:
     pacer = Pacer(store, 0, 2, "key")
-    launches = queue(pacer, 3, "dana")
+    launches = queue(pacer, 3, DANA)
 
     assert ask(pacer, *launches) == launches[:2]
 
@@ -543,7 +561,7 @@ def test_a_person_begins_so_many_in_an_hour(store: Store) -> None:
 
 def test_one_persons_limit_is_nobody_elses(store: Store) -> None:
     pacer = Pacer(store, 0, 1, "key")
-    ask(pacer, *queue(pacer, 2, "dana"))
+    ask(pacer, *queue(pacer, 2, DANA))
     [other] = queue(pacer)
 
     assert ask(pacer, other) == [other]
@@ -551,17 +569,17 @@ def test_one_persons_limit_is_nobody_elses(store: Store) -> None:
 
 def test_trying_the_same_launch_again_is_no_second_creation(store: Store) -> None:
     pacer = Pacer(store, 0, 2, "key")
-    [launch] = queue(pacer, 1, "dana")
+    [launch] = queue(pacer, 1, DANA)
     for _ in range(3):
         pacer.unavailable(take(pacer, launch))
         let_pass(pacer, 80)
 
-    assert len(ask(pacer, *queue(pacer, 1, "dana"))) == 1
+    assert len(ask(pacer, *queue(pacer, 1, DANA))) == 1
 
 
 def test_somebody_over_their_own_limit_takes_no_place(store: Store) -> None:
     pacer = Pacer(store, 3, 1, "key")
-    over = queue(pacer, 2, "dana")
+    over = queue(pacer, 2, DANA)
     assert ask(pacer, *over) == [over[0]]
     launches = queue(pacer, 3)
 
@@ -572,7 +590,7 @@ def test_somebody_over_their_own_limit_takes_no_place(store: Store) -> None:
 
 def test_zero_is_no_limit_of_ones_own(store: Store) -> None:
     pacer = Pacer(store, 0, 0, "key")
-    launches = queue(pacer, 25, "dana")
+    launches = queue(pacer, 25, DANA)
 
     assert ask(pacer, *launches) == launches
 
@@ -607,7 +625,7 @@ def test_a_late_failure_changes_nothing(pacer: Pacer, outcome: str) -> None:
     let_pass(pacer, LEASE + 1)
     take(pacer, launch)
 
-    fail(pacer, late, outcome)
+    end(pacer, late, outcome)
 
     left = now(pacer, launch)
     assert (left.state, left.attempt, left.reason, left.held) == ("creating", 2, None, False)
@@ -620,29 +638,17 @@ def test_a_late_failure_does_not_undo_a_session(pacer: Pacer, outcome: str) -> N
     let_pass(pacer, LEASE + 1)
     pacer.created(take(pacer, launch), URL)
 
-    fail(pacer, late, outcome)
+    end(pacer, late, outcome)
 
     assert (now(pacer, launch).state, now(pacer, launch).url) == ("ready", URL)
 
 
-def fail(pacer: Pacer, lease: Lease, outcome: str) -> None:
-    match outcome:
-        case "refused":
-            pacer.refused(lease, "not_accepted", "")
-        case "held":
-            pacer.held(lease, "no_access")
-        case "busy":
-            pacer.busy(lease, 5)
-        case "unavailable":
-            pacer.unavailable(lease)
-
-
-@pytest.mark.parametrize("outcome", ["refused", "held", "busy", "unavailable", "none"])
+@pytest.mark.parametrize("outcome", ["refused", "held", "busy", "unavailable", "process died"])
 def test_a_late_session_wins_whatever_happened_meanwhile(pacer: Pacer, outcome: str) -> None:
     [launch] = queue(pacer)
     late = take(pacer, launch)
     let_pass(pacer, LEASE + 1)
-    fail(pacer, take(pacer, launch), outcome)
+    end(pacer, take(pacer, launch), outcome)
 
     pacer.created(late, URL)
 
@@ -678,10 +684,7 @@ def test_what_is_erased_during_its_call_is_forgotten_after_it(pacer: Pacer, outc
     lease = take(pacer, launch)
     pacer.store.erase(launch.id, launch.person)
 
-    if outcome == "created":
-        pacer.created(lease, URL)
-    else:
-        fail(pacer, lease, outcome)
+    end(pacer, lease, outcome)
 
     left = now(pacer, launch)
     assert left.erased

@@ -80,7 +80,9 @@ def show(key: str) -> Answer:
     if made:
         return redirect(url_for("launches.show", key=made.id), 303)
     form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
-    return form_page(form, send_now=draft.send)
+    # Sent already, with other words in it: whoever comes back here is asked.
+    sent = _store().used(g.user.key, draft.form_token)
+    return form_page(form, send_now=draft.send and sent is None)
 
 
 def _wants_review() -> bool:

@@ -26,7 +26,7 @@ from .store import Store
 
 bp = Blueprint("embed", __name__)
 
-HEIGHT = 620  # pixels that hold the frame's content, its notices included, from 320 px of width on
+HEIGHT = 640  # pixels that hold the frame's content, its notices included, from 320 px of width on
 
 # What a frame needs where a platform insists on a sandbox; the diagnosis names what is missing.
 SANDBOX = "allow-forms allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox"

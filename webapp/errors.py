@@ -74,6 +74,10 @@ REASONS = {
         "So you were not sent there. Your text is safe; the portal tries again by itself.",
         support=True,
     ),
+    "own_limit": Page(
+        "You have made many scenarios in the last hour",
+        "Each person has a certain number an hour, so that there is room for everybody.",
+    ),
     "busy": Page(
         "Exec is busy", "Too many scenarios are being created at this moment. Yours keeps its place."
     ),

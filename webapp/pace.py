@@ -60,6 +60,7 @@ class Pacer:
             self._release_if_access_changed(db, pace, now)
             if not _is_waiting(launch, now):
                 return None
+            self._hold_to_own_hour(db, launch, now)
             outlook = self._outlook(db, pace, launch, now)
             launch.due = now + outlook.seconds
             if outlook.seconds > 0:
@@ -91,8 +92,7 @@ class Pacer:
             if launch.erase_after_call:
                 forget(launch, now, "cancelled")
             launch.held = False
-            held = update(Launch).where(Launch.held, Launch.state == "waiting")
-            db.execute(held.values(held=False, not_before=now))
+            self._release(db, now)
             return launch
 
     def refused(self, lease: Lease, reason: str, detail: str) -> Launch:
@@ -101,7 +101,7 @@ class Pacer:
             launch, now = self._leased(db, lease)
             if _still_holds(launch, lease):
                 launch.state, launch.reason, launch.detail = "refused", reason, detail
-                launch.finished, launch.lease_until = now, None
+                launch.finished, launch.lease_until, launch.held = now, None, False
                 _erase_if_asked(launch, now)
             return launch
 
@@ -148,20 +148,25 @@ class Pacer:
     def _release_if_access_changed(self, db: Session, pace: Pace, now: float) -> None:
         if pace.access not in ("", self.access):
             pace.access, pace.held_until = self.access, 0
-            db.execute(update(Launch).where(Launch.held).values(held=False, not_before=now))
+            self._release(db, now)
+
+    def _release(self, db: Session, now: float) -> None:
+        held = update(Launch).where(Launch.held, Launch.state == "waiting")
+        db.execute(held.values(held=False, reason=None, not_before=now))
 
     def _outlook(self, db: Session, pace: Pace, launch: Launch, now: float) -> Outlook:
+        earliest = max(launch.not_before, pace.floor, now)
+        place = ahead = self._before(db, launch, now) if self.per_minute else 0
         if launch.held:
-            return self._held_outlook(db, pace, launch, now)
-        earliest = max(launch.not_before, pace.floor, self._own_hour(db, launch, now))
-        if not self.per_minute:
-            return Outlook(0, max(earliest - now, 0))
-        place = self._before(db, launch, now)
-        began = db.scalars(select(Call.began).where(Call.began > now - WINDOW).order_by(Call.began)).all()
-        return Outlook(place, max(_turn(began, self.per_minute, place, now), earliest) - now)
+            place = self._held_before(db, launch, now)
+            earliest = max(earliest, pace.held_until) + place * HELD
+        if self.per_minute:
+            began = db.scalars(select(Call.began).where(Call.began > now - WINDOW).order_by(Call.began)).all()
+            earliest = max(earliest, _turn(began, self.per_minute, ahead, now))
+        return Outlook(place, earliest - now)
 
-    def _held_outlook(self, db: Session, pace: Pace, launch: Launch, now: float) -> Outlook:
-        """One attempt in five minutes, by those with the fewest first."""
+    def _held_before(self, db: Session, launch: Launch, now: float) -> int:
+        """Count the held ones that go first: those with the fewest attempts."""
         others = select(func.count()).where(
             Launch.held,
             Launch.state == "waiting",
@@ -169,13 +174,20 @@ class Pacer:
             tuple_(Launch.attempt, Launch.queued, Launch.id)
             < tuple_(launch.attempt, launch.queued, launch.id),
         )
-        place = db.scalars(others).one()
-        return Outlook(place, max(pace.held_until - now, 0) + place * HELD)
+        return db.scalars(others).one()
+
+    def _hold_to_own_hour(self, db: Session, launch: Launch, now: float) -> None:
+        """Let a person over their own limit wait without taking a place."""
+        allowed = self._own_hour(db, launch, now)
+        if allowed > now:
+            launch.not_before, launch.reason = max(launch.not_before, allowed), "own_limit"
+        elif launch.reason == "own_limit":
+            launch.reason = None
 
     def _own_hour(self, db: Session, launch: Launch, now: float) -> float:
         """Return when this person may create again by their own limit."""
         if not self.per_hour:
-            return now
+            return 0
         last = func.max(Call.began)
         recent = (
             select(last)
@@ -185,7 +197,7 @@ class Pacer:
             .limit(self.per_hour)
         )
         times = db.scalars(recent).all()
-        return times[-1] + HOUR if len(times) == self.per_hour else now
+        return times[-1] + HOUR if len(times) == self.per_hour else 0
 
     def _before(self, db: Session, launch: Launch, now: float) -> int:
         """Count those that go first: earlier, due, present, and not long past their promised time."""

@@ -214,7 +214,7 @@ class Store:
         """Write down the intention before any call. The same one again finds its row."""
         key = launch_id(person, form_token, prompt)
         with self.write() as db:
-            _lock_person(db, person)
+            db.get_one(Pace, 1, with_for_update=True)  # or a later one is seen, and served, before
             now = now_in(db)
             launch = db.get(Launch, key, with_for_update=True)
             earlier = None if launch or another else self._earlier(db, person, prompt, now)
@@ -380,11 +380,6 @@ def _queue(launch: Launch, email: str, prompt: str, now: float) -> None:
 def now_in(db: Session) -> float:
     """Return the database's time; take it after the lock, so that times follow the order of transactions."""
     return db.scalars(select(clock())).one()
-
-
-def _lock_person(db: Session, person: str) -> None:
-    if db.get_bind().dialect.name == "postgresql":
-        db.execute(select(func.pg_advisory_xact_lock(int(person[:15], 16))))
 
 
 @contextmanager

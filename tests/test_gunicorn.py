@@ -1,0 +1,141 @@
+"""The portal as it is served: its start with wrong settings, its limits, its end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import (
+    EXEC_API_KEY,
+    ROOT,
+    Environment,
+    Portal,
+    Sandbox,
+    StartPortal,
+    free_port,
+    portal_values,
+    run_gunicorn,
+    wait_until,
+)
+
+
+@pytest.fixture(scope="module")
+def refused(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A start with three things wrong at once."""
+    directory = tmp_path_factory.mktemp("refused")
+    environment = portal_values(sandbox, free_port(), f"sqlite:///{directory}/portal.sqlite")
+    environment |= {"EXEC_API_KEY": "planted", "PUBLIC_URL": "http://acme.example"}
+    del environment["OIDC_CLIENT_SECRET"]
+    return start(environment, directory)
+
+
+def start(environment: dict[str, str], directory: Path) -> subprocess.CompletedProcess[str]:
+    """Start a portal that will not come up; wait for its end."""
+    log = directory / "output"
+    status = run_gunicorn(free_port(), environment, log, directory).wait(30)
+    return subprocess.CompletedProcess([], status, log.read_text())
+
+
+def test_a_wrong_setting_stops_the_start(refused: subprocess.CompletedProcess[str]) -> None:
+    assert refused.returncode != 0
+    assert "Booting worker" not in refused.stdout
+
+
+def test_a_refused_start_names_every_problem(refused: subprocess.CompletedProcess[str]) -> None:
+    for problem in (
+        "OIDC_CLIENT_SECRET is missing",
+        "EXEC_API_KEY: must be",
+        "PUBLIC_URL: must begin with https",
+    ):
+        assert problem in refused.stdout
+
+
+def test_a_refused_start_shows_no_traceback_and_no_secret(refused: subprocess.CompletedProcess[str]) -> None:
+    assert "Traceback" not in refused.stdout
+    assert "planted" not in refused.stdout
+
+
+def test_a_refused_start_says_so_once(refused: subprocess.CompletedProcess[str]) -> None:
+    assert refused.stdout.count("The portal cannot start") == 1
+
+
+def test_a_database_that_cannot_be_opened_stops_the_start(
+    portal_environment: Environment, tmp_path: Path
+) -> None:
+    url = "sqlite:////dev/null/portal.sqlite"
+    started = start(portal_environment(free_port(), DATABASE_URL=url), tmp_path)
+    assert started.returncode != 0
+    assert "The portal cannot start: DATABASE_URL" in started.stdout
+    assert "Traceback" not in started.stdout
+
+
+def test_importing_the_portal_needs_no_settings(tmp_path: Path) -> None:
+    code = "import webapp, webapp.config, webapp.auth, webapp.launches, webapp.store"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False, capture_output=True
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def say(portal: Portal, data: bytes) -> bytes:
+    """Send these bytes on a connection of its own; return everything that comes back."""
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=5) as connection:
+        connection.sendall(data)
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+        return answer
+
+
+def test_the_longest_links_are_served_and_longer_ones_refused(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    for length, status in ((8190, b"200"), (8200, b"414")):
+        line = b"GET /?prompt=" + b"x" * (length - len(b"GET /?prompt= HTTP/1.1\r\n")) + b" HTTP/1.1\r\n"
+        answer = say(running, line + b"Host: localhost\r\nConnection: close\r\n\r\n")
+        assert answer.split()[1] == status
+
+
+def test_two_full_cookies_are_read(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    with requests.Session() as http:
+        http.trust_env = False
+        cookie = f"wanted-0={'x' * 3600}; wanted-1={'x' * 3600}; portal={'y' * 4000}; other={'z' * 4000}"
+        assert http.get(f"{running.url}/healthz", headers={"Cookie": cookie}, timeout=5).status_code == 200
+
+
+def test_a_bare_request_gets_an_answer(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    assert say(running, b"GET /healthz HTTP/1.0\r\n\r\n").split()[1] == b"200"
+    assert b"Location" not in say(
+        running, b"GET // HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    )
+
+
+def test_a_lost_worker_is_replaced(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    (worker,) = [
+        int(line.rpartition(" ")[2]) for line in running.output.splitlines() if "Booting worker" in line
+    ]
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: running.output.count("Booting worker") == 2, "a new worker")
+    with requests.Session() as http:
+        http.trust_env = False
+        assert http.get(f"{running.url}/healthz", timeout=5).status_code == 200
+    time.sleep(0.2)
+
+
+def test_the_portal_ends_when_it_is_told_to(portal: StartPortal) -> None:
+    running = portal()
+    begun = time.monotonic()
+    running.stop()
+    assert running.process.returncode == 0
+    assert time.monotonic() - begun < 10
+    assert "Traceback" not in running.output
+    assert EXEC_API_KEY not in running.output
