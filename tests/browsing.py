@@ -39,7 +39,7 @@ def a_portal(sandbox: Sandbox, directory: Path) -> Iterator[Portal]:
 class Visitor:
     """Somebody nobody has seen before, with a browser of their own and one tab open."""
 
-    def __init__(self, browser: Browser, portal: Portal, sandbox: Sandbox, **options: Any) -> None:
+    def __init__(self, browser: Browser, portal: Portal, sandbox: Sandbox, **options: Any) -> None:  # noqa: ANN401  # Playwright's
         self.person = next(PEOPLE)
         self.email = f"{self.person}@acme.example"
         self.portal = portal
@@ -97,7 +97,7 @@ def visitors(browser: Browser, portal: Portal, sandbox: Sandbox) -> Iterator[New
     """`new(java_script_enabled=False)` is one more visitor; all of them leave at the end."""
     everybody: list[Visitor] = []
 
-    def new(**options: Any) -> Visitor:
+    def new(**options: Any) -> Visitor:  # noqa: ANN401  # Playwright's
         everybody.append(Visitor(browser, portal, sandbox, **options))
         return everybody[-1]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -195,7 +195,7 @@ def _check_links(page: Page, app: Flask) -> None:
         if address.startswith("#"):
             assert page.find(id=address[1:]), f"{address} is not on the page"
         elif not address.startswith(("https://", "http://", "mailto:")) or _is_own(address, app):
-            _check_own_address(address, app, "GET")
+            _check_own_address(urljoin(page.response.request.path, address), app, "GET")
     for form in page.find("form"):
         method = form.attrs.get("method", "get").upper()
         assert method in ("GET", "POST")

@@ -62,7 +62,7 @@ class Around(BaseHTTPRequestHandler):
                 window.told = []
                 onmessage = ({{data, origin}}) => told.push({{...data, origin}})
             </script>
-            <iframe src="{html.escape(src)}" {attribute} width="{width}" height="640" frameborder="0"></iframe>
+            <iframe src="{html.escape(src)}" {attribute} width="{width}" height="640" frameborder=0></iframe>
         """
 
     def post(self, to: str, **fields: str) -> str:

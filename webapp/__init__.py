@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
-from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import auth, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
@@ -60,7 +59,6 @@ def configure(app: Flask, settings: Settings) -> None:
     )
     app.logger.setLevel(logging.INFO)
     app.url_map.merge_slashes = False  # it answers with a redirect built from the request's Host
-    CSRFProtect(app)
 
 
 def transport(settings: Settings, limits: Limits) -> Transport:

@@ -20,7 +20,7 @@ from flask import (
     session,
     url_for,
 )
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -53,7 +53,7 @@ OPEN_TO_STRANGERS = frozenset(
 
 # Framed pages and their like: they must not depend on a cookie, nor tell the browser that they do.
 WITHOUT_SESSION = frozenset(
-    {"static", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
+    {"static", "drafts.create", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
 )
 
 WANTED_LIFETIME = 3600
@@ -69,7 +69,8 @@ class WantedTooLong(Exception):
 def init_app(app: Flask, settings: Settings, transport: Transport) -> None:
     app.extensions["provider"] = Provider(settings, transport)
     app.extensions["wanted"] = URLSafeTimedSerializer(settings.secret_keys[::-1], salt="wanted")
-    app.before_request(load_user)
+    app.before_request(load_user)  # first: every page that refuses something says who is signed in
+    CSRFProtect(app)
     app.before_request(refuse_strangers)
     app.before_request(refuse_foreign_posts)
     app.register_blueprint(bp)

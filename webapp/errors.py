@@ -6,9 +6,10 @@ The words are for the one who reads them: what happened, and what to do next.
 import logging
 from dataclasses import dataclass, replace
 
-from flask import Flask, g, render_template, request, url_for
+from flask import Flask, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as BaseResponse
 
 from .oidc import SignInFailed
 from .store import Launch, StoreUnavailable
@@ -117,14 +118,15 @@ def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]
     return _error_page(PAGES[503]), 503, {"Retry-After": "5"}
 
 
-def http_error(error: HTTPException) -> tuple[str, int] | HTTPException:
+def http_error(error: HTTPException) -> BaseResponse | HTTPException:
     status = error.code or 500
     if status < 400:
         return error
     if status >= 500 and not isinstance(error, InternalServerError):
         log.error("%s %s: %s", request.method, request.path, status)
-    g.setdefault("user", None)
-    return _error_page(PAGES.get(status, PAGES[400] if status < 500 else PAGES[500])), status
+    response = error.get_response()  # with what the status asks for, such as Allow
+    response.set_data(_error_page(PAGES.get(status, PAGES[400] if status < 500 else PAGES[500])))
+    return response
 
 
 def _error_page(page: Page) -> str:

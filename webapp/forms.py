@@ -5,7 +5,6 @@ import secrets
 
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, TextAreaField, ValidationError
-from wtforms.validators import InputRequired
 
 LONGEST_PROMPT = 10_000  # code points; Exec documents this limit for prompts elsewhere in its API
 TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -13,12 +12,13 @@ TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Word processors paste these as line breaks.
 LINE_BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
-BLANK_LINES_AT_THE_ENDS = re.compile(r"\A(?:[^\S\n]*\n)+|\s+\Z")
 
 
 def clean(text: str | None) -> str:
     """Return the one form of a text whose length is checked, whose hash is taken, and which Exec gets."""
-    return BLANK_LINES_AT_THE_ENDS.sub("", LINE_BREAKS.sub("\n", text or ""))
+    lines = LINE_BREAKS.sub("\n", text or "").rstrip()
+    indent = len(lines) - len(lines.lstrip())
+    return lines[lines.rfind("\n", 0, indent) + 1 :]
 
 
 def new_token() -> str:
@@ -30,7 +30,7 @@ class PromptForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF is not typed
     """What a person sends to create a scenario."""
 
     prompt = TextAreaField("Describe the meeting or the scenario", filters=[clean])
-    form_token = HiddenField(validators=[InputRequired()])
+    form_token = HiddenField()
 
     def validate_prompt(self, field: TextAreaField) -> None:
         text = field.data or ""

@@ -82,6 +82,8 @@ def show(key: UUID) -> Answer:
         launch = attempt(launch)
         if launch.state == "ready" and launch.url:
             return redirect(launch.url, 303)
+        if launch.erased:  # cancelled in another tab while Exec was asked
+            return redirect(url_for("launches.index"), 303)
     return _launch_page(launch)
 
 
@@ -137,6 +139,8 @@ def _not_created(lease: Lease, error: ExecError) -> Launch:
 
 
 def _answer(launch: Launch, form: PromptForm) -> Answer:
+    if launch.erased:  # cancelled in another tab while Exec was asked
+        return redirect(url_for("launches.index"), 303)
     if launch.state == "refused":
         return form_page(form, errors.explain(launch)), 422
     address = (

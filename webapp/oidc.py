@@ -215,7 +215,11 @@ class Provider:
             scopes = self._client.load_server_metadata().get("scopes_supported") or ()
         except (RequestException, ValueError, RecursionError) as error:
             raise ProviderUnavailable(type(error).__name__) from None
-        for key in [key for key in session if key.startswith(PENDING)][: 1 - PENDING_SIGN_INS]:
+        # By time: the cookie keeps its keys in alphabetical order.
+        pending = sorted(
+            (key for key in session if key.startswith(PENDING)), key=lambda key: session[key]["exp"]
+        )
+        for key in pending[: 1 - PENDING_SIGN_INS]:
             del session[key]
         groups = " groups" if self.settings.allowed_groups and "groups" in scopes else ""
         asked = {"scope": f"openid email profile{groups}"} | ({"prompt": prompt} if prompt else {})

@@ -418,7 +418,10 @@ def engine(url: str, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's 
 
 def _sqlite(address: Any, **options: Any) -> Engine:  # noqa: ANN401
     if address.database:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(type(error).__name__) from None
     waits = {"timeout": 8}
     made = create_engine(address, hide_parameters=True, connect_args=waits, **(options or POOL))
 
