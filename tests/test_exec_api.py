@@ -30,13 +30,14 @@ DANA = "dana@acme.example"
 PROMPT = "A first call with an IT director"
 SHORT = Limits(connect=0.5, headers=0.5, body=0.5, size=65536)
 PATIENT = Limits(connect=5, headers=5, body=5, size=65536)
+SYSTEM = tls_context(None)  # takes 20 ms to read
 Create = Callable[..., ExecSession]
 
 
 def client(
     url: str, hosts: tuple[str, ...] = ("*.app.exec.com",), limits: Limits = PATIENT, key: str = EXEC_API_KEY
 ) -> ExecClient:
-    return ExecClient(url, key, hosts, Transport(tls_context(None), limits, 10, None, ()))
+    return ExecClient(url, key, hosts, Transport(SYSTEM, limits, 10, None, ()))
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def test_nobody_there_is_unavailable() -> None:
 
 def test_a_proxys_password_is_not_in_the_error() -> None:
     proxy = f"http://joe:planted@127.0.0.1:{free_port()}"
-    transport = Transport(tls_context(None), PATIENT, 1, proxy, ())
+    transport = Transport(SYSTEM, PATIENT, 1, proxy, ())
     exec_client = ExecClient("https://api.exec.example", EXEC_API_KEY, (), transport)
     with pytest.raises(ExecUnavailable) as caught:
         exec_client.create_scenario_studio_session(DANA, PROMPT, "1")

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from conftest import (
     Portal,
     Sandbox,
     StartPortal,
+    end,
     free_port,
     portal_values,
     run_gunicorn,
@@ -84,6 +86,21 @@ def test_importing_the_portal_needs_no_settings(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def running(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """One portal for all tests that only ask it something."""
+    directory = tmp_path_factory.mktemp("running")
+    port, log = sandbox.portal_ports[-1], directory / "output"
+    environment = portal_values(sandbox, port, f"sqlite:///{directory}/portal.sqlite")
+    process = run_gunicorn(port, environment, log, directory)
+    try:
+        portal = Portal(port, process, log)
+        wait_until(lambda: portal.output.count("Booting worker") == 2, "the portal")
+        yield portal
+    finally:
+        end(process)
+
+
 def say(portal: Portal, data: bytes) -> bytes:
     """Send these bytes on a connection of its own; return everything that comes back."""
     with socket.create_connection(("127.0.0.1", portal.port), timeout=5) as connection:
@@ -94,24 +111,21 @@ def say(portal: Portal, data: bytes) -> bytes:
         return answer
 
 
-def test_the_longest_links_are_served_and_longer_ones_refused(portal: StartPortal) -> None:
-    running = portal("--workers", "1")
+def test_the_longest_links_are_served_and_longer_ones_refused(running: Portal) -> None:
     for length, status in ((8190, b"200"), (8200, b"414")):
         line = b"GET /?prompt=" + b"x" * (length - len(b"GET /?prompt= HTTP/1.1\r\n")) + b" HTTP/1.1\r\n"
         answer = say(running, line + b"Host: localhost\r\nConnection: close\r\n\r\n")
         assert answer.split()[1] == status
 
 
-def test_two_full_cookies_are_read(portal: StartPortal) -> None:
-    running = portal("--workers", "1")
+def test_two_full_cookies_are_read(running: Portal) -> None:
     with requests.Session() as http:
         http.trust_env = False
         cookie = f"wanted-0={'x' * 3600}; wanted-1={'x' * 3600}; portal={'y' * 4000}; other={'z' * 4000}"
         assert http.get(f"{running.url}/healthz", headers={"Cookie": cookie}, timeout=5).status_code == 200
 
 
-def test_a_bare_request_gets_an_answer(portal: StartPortal) -> None:
-    running = portal("--workers", "1")
+def test_a_bare_request_gets_an_answer(running: Portal) -> None:
     assert say(running, b"GET /healthz HTTP/1.0\r\n\r\n").split()[1] == b"200"
     assert b"Location" not in say(
         running, b"GET // HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"

@@ -636,11 +636,15 @@ class Unread(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        return 0
+    def __init__(self) -> None:
+        self.at = 0
 
-    def seek(self, *_: int) -> int:
-        return 50_000_000
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, to: int, whence: int = 0) -> int:
+        self.at = 50_000_000 if whence == io.SEEK_END else to
+        return self.at
 
     def readinto(self, _: object) -> int:
         raise AssertionError("the body was read")

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth, errors
 from .config import Settings
-from .forms import PromptForm
+from .forms import TOKEN, PromptForm
 from .pages import form_page
 from .store import DRAFT_LIFETIME, Draft, Store, StoreUnavailable, launch_id
 
@@ -64,7 +64,9 @@ def keep(form: PromptForm) -> Answer:
 @bp.get("/drafts/<key>")
 def show(key: str) -> Answer:
     secret = request.cookies.get(_cookie_name(key), "").partition(".")[0]
-    draft = _store().draft(key, _hash(secret), g.user.key if g.user else None)
+    # Not every path is one of ours, or even what a database takes for text.
+    known = TOKEN.fullmatch(key) and secret
+    draft = _store().draft(key, _hash(secret), g.user.key if g.user else None) if known else None
     if draft is None:
         page = errors.NO_DRAFT
         way_on = url_for("launches.new")
@@ -95,7 +97,7 @@ def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
     settings = _settings()
     path = settings.base_path or "/"
     options = {"path": path, "secure": settings.is_https, "httponly": True, "samesite": "Lax"}
-    value = f"{secret}.{int(time.time())}"
+    value = f"{secret}.{time.time_ns()}"
     response.set_cookie(_cookie_name(key), value, max_age=DRAFT_LIFETIME, **options)  # type: ignore[arg-type]
     others = [name for name in request.cookies if name.startswith(_cookie_name(""))]
     others.sort(key=lambda name: request.cookies[name].rpartition(".")[2], reverse=True)

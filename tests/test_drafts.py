@@ -1,0 +1,454 @@
+"""Text that nobody has claimed yet: sent without a sign-in, with an expired one, or by a very long link.
+
+What the framed form sends is in test_embed.py.
+"""
+
+import itertools
+import random
+import time
+from uuid import uuid4
+
+import pytest
+from conftest import PUBLIC_URLS, Fetch, MakeApp, PostgreSQL, Sandbox, SignIn
+from flask import Flask
+from flask.testing import FlaskClient
+from reading import Page
+from sqlalchemy import insert, select, update
+from werkzeug.test import TestResponse
+
+from webapp.store import DRAFT_LIFETIME, DRAFTS_PER_MINUTE, MOST_DRAFTS, Draft, Store, now_in
+
+OURS = {"Origin": PUBLIC_URLS[0]}
+people = (f"p{number}" for number in itertools.count(6000))
+
+
+@pytest.fixture
+def person() -> str:
+    """A member of the workspace whom no other test knows."""
+    return next(people)
+
+
+@pytest.fixture
+def store(app: Flask) -> Store:
+    store: Store = app.extensions["store"]
+    return store
+
+
+def new_text() -> str:
+    return f"Meet client {uuid4()}\nand listen."
+
+
+def send(client: FlaskClient, text: str, headers: dict[str, str] = OURS, **fields: str) -> TestResponse:
+    """Send the form of a page that was opened when somebody was signed in."""
+    data = {"prompt": text, "form_token": uuid4().hex, "csrf_token": "expired", **fields}
+    return client.post("/launches", data=data, headers=headers)
+
+
+def keep(client: FlaskClient, text: str, headers: dict[str, str] = OURS, **fields: str) -> str:
+    """Send it where nobody is signed in; return the draft's path."""
+    answer = send(client, text, headers, **fields)
+    assert answer.status_code == 303, answer.text
+    return str(answer.location)
+
+
+def expire(client: FlaskClient) -> None:
+    """Let the sign-in of this browser be over, since a moment ago."""
+    with client.session_transaction() as session:
+        session["user"]["until"] = time.time() - 1
+        session.modified = True
+
+
+def only_draft(store: Store) -> Draft:
+    with store.read() as db:
+        return db.scalars(select(Draft)).one()
+
+
+def draft_cookies(client: FlaskClient) -> set[str]:
+    return {key for _, _, key in client._cookies if key.startswith("d-")}
+
+
+def set_cookies(answer: TestResponse) -> list[str]:
+    return [cookie.partition("=")[0] for cookie in answer.headers.getlist("Set-Cookie")]
+
+
+# --- A post without a session
+
+
+def test_a_post_without_a_session_keeps_the_text_and_goes_there(client: FlaskClient, store: Store) -> None:
+    text = new_text()
+
+    answer = send(client, text, form_token="my-token")
+
+    draft = only_draft(store)
+    assert (answer.status_code, answer.location) == (303, f"/drafts/{draft.id}")
+    assert (draft.prompt, draft.form_token, draft.person) == (text, "my-token", None)
+
+
+def test_a_post_without_a_session_makes_none(client: FlaskClient) -> None:
+    assert [name[:2] for name in set_cookies(send(client, new_text()))] == ["d-"]
+
+
+def test_a_post_without_a_session_leaves_a_sign_in_under_way_alone(
+    client: FlaskClient, sign_in: SignIn
+) -> None:
+    client.get("/sign-in")
+    before = client.get_cookie("portal")
+    assert before
+
+    send(client, new_text())
+
+    assert client.get_cookie("portal") == before
+    assert sign_in(client).status_code == 303
+
+
+@pytest.mark.parametrize("text", ["", "x" * 10_001, "control\x00"], ids=["empty", "too long", "NUL"])
+def test_a_text_that_cannot_be_sent_comes_back_without_a_session(
+    client: FlaskClient, page: Fetch, store: Store, text: str
+) -> None:
+    refused = page(client, send(client, text), 422)
+
+    assert refused.prompt.strip("\0") == text.strip("\0")
+    assert set_cookies(refused.response) == []
+    assert "csrf_token" not in refused.fields
+    with store.read() as db:
+        assert not db.scalars(select(Draft)).all()
+
+
+def test_the_secret_itself_is_not_in_the_database(client: FlaskClient, store: Store) -> None:
+    keep(client, new_text())
+
+    [name] = draft_cookies(client)
+    cookie = client.get_cookie(name)
+    assert cookie
+    assert only_draft(store).secret_hash not in cookie.value
+    assert cookie.value.partition(".")[0] not in str(vars(only_draft(store)))
+
+
+# --- After the sign-in
+
+
+def test_the_form_is_filled_after_the_sign_in(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    text = new_text()
+    path = keep(client, text, form_token="my-token")
+    page(client, path)
+
+    assert sign_in(client).location == path
+
+    form = page(client, path)
+    assert form.prompt == text
+    assert form.fields["form_token"] == "my-token"
+
+
+def test_the_filled_form_opens_the_studio_and_then_leads_to_its_launch(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, sandbox: Sandbox, person: str
+) -> None:
+    path = keep(client, new_text())
+    sign_in(client, person)
+
+    answer = client.post("/launches", data=page(client, path).fields, headers=OURS)
+
+    assert answer.location.startswith(f"{sandbox.url}/chat/")
+    back = client.get(path)
+    assert back.status_code == 303
+    assert answer.location in page(client, back.location).html
+    assert len(sandbox.requests(user_email=f"{person}@acme.example")) == 1
+
+
+def is_sent_on(form: Page) -> bool:
+    return "data-send-now" in form.prompt_form.attrs
+
+
+def test_what_was_typed_on_our_own_page_is_sent_on(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    path = keep(client, new_text())
+    sign_in(client)
+
+    assert is_sent_on(page(client, path))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:8001"},
+        {"Origin": "http://LOCALHOST:8000"},
+        {"Origin": ""},
+        {"Referer": "http://localhost:8000/"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=str,
+)
+def test_what_was_typed_elsewhere_is_never_sent_on(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, headers: dict[str, str]
+) -> None:
+    text = new_text()
+    path = keep(client, text, headers)
+    sign_in(client)
+
+    form = page(client, path)
+
+    assert form.prompt == text
+    assert not is_sent_on(form)
+
+
+@pytest.mark.parametrize("public_url", ["https://portal.example", "https://portal.example/scenarios"])
+def test_our_own_page_is_known_by_its_origin_whatever_its_path(
+    make_app: MakeApp, sign_in: SignIn, page: Fetch, public_url: str
+) -> None:
+    client = make_app(public_url=public_url).test_client()
+    base = public_url.removeprefix("https://portal.example")
+    data = {"prompt": new_text(), "form_token": "t"}
+    answer = client.post(f"{base}/launches", data=data, headers={"Origin": "https://portal.example"})
+    sign_in(client)
+
+    assert is_sent_on(page(client, answer.location))
+
+
+# --- An expired sign-in
+
+
+@pytest.fixture
+def expired(client: FlaskClient, sign_in: SignIn, person: str) -> FlaskClient:
+    """The browser of somebody whose sign-in is over."""
+    sign_in(client, person)
+    expire(client)
+    return client
+
+
+def test_an_expired_sign_in_loses_no_text(
+    expired: FlaskClient, sign_in: SignIn, page: Fetch, person: str
+) -> None:
+    text = new_text()
+    path = keep(expired, text)
+    sign_in(expired, person)
+
+    form = page(expired, path)
+
+    assert form.prompt == text
+    assert is_sent_on(form)
+
+
+def test_an_expired_sign_ins_text_is_not_shown_before_the_next_one(expired: FlaskClient, page: Fetch) -> None:
+    text = new_text()
+
+    waiting = page(expired, keep(expired, text))
+
+    assert waiting.h1 == "Signing you in…"
+    assert text.splitlines()[0] not in waiting.html
+
+
+def test_an_expired_sign_ins_text_is_nobody_elses(
+    expired: FlaskClient, sign_in: SignIn, page: Fetch, person: str
+) -> None:
+    text = new_text()
+    path = keep(expired, text)
+    sign_in(expired, next(people))
+
+    assert text.splitlines()[0] not in page(expired, path, 404).html
+
+    expire(expired)
+    sign_in(expired, person)
+    assert page(expired, path).prompt == text
+
+
+def test_an_expired_session_is_not_touched(expired: FlaskClient) -> None:
+    before = expired.get_cookie("portal")
+
+    answer = send(expired, new_text())
+
+    assert [name[:2] for name in set_cookies(answer)] == ["d-"]
+    assert expired.get_cookie("portal") == before
+
+
+def test_a_session_that_is_not_signed_by_us_is_nobodys(
+    make_app: MakeApp, client: FlaskClient, sign_in: SignIn, store: Store
+) -> None:
+    forger = make_app(secret_key="forged-0123456789abcdef").test_client()
+    sign_in(forger)
+    expire(forger)
+    cookie = forger.get_cookie("portal")
+    assert cookie
+    client.set_cookie("portal", cookie.value)
+
+    keep(client, new_text())
+
+    assert only_draft(store).person is None
+
+
+# --- Whose it is, and for how long
+
+
+@pytest.mark.parametrize("key", ["x", "%00", "%F0%9F%8E%AF", "a" * 5000, "..", "%ff"])
+def test_a_draft_that_never_was_is_not_there(
+    postgresql: PostgreSQL, make_app: MakeApp, page: Fetch, key: str
+) -> None:
+    with postgresql.database() as url:
+        app = make_app(database_url=url)
+        client = app.test_client()
+
+        page(client, f"/drafts/{key}", 404)
+
+        app.extensions["store"].engine.dispose()
+
+
+def test_a_draft_without_its_cookie_is_not_there(
+    client: FlaskClient, app: Flask, sign_in: SignIn, page: Fetch
+) -> None:
+    text = new_text()
+    path = keep(client, text)
+    other = app.test_client()
+    sign_in(other)
+
+    missing = page(other, path, 404)
+
+    assert missing.h1 == "This text is not here any more"
+    assert text.splitlines()[0] not in missing.html
+
+
+def test_another_drafts_cookie_opens_nothing(client: FlaskClient, page: Fetch) -> None:
+    first, second = keep(client, new_text()), keep(client, new_text())
+    name = "d-" + second.removeprefix("/drafts/")[:8]
+    cookie = client.get_cookie(name)
+    assert cookie
+    client.set_cookie("d-" + first.removeprefix("/drafts/")[:8], cookie.value)
+
+    page(client, first, 404)
+    page(client, second)
+
+
+def test_a_draft_is_kept_for_half_an_hour(client: FlaskClient, page: Fetch, store: Store) -> None:
+    path = keep(client, new_text())
+    grow_older(store, DRAFT_LIFETIME - 5)
+    page(client, path)
+
+    grow_older(store, 10)
+
+    page(client, path, 404)
+
+
+def grow_older(store: Store, seconds: float) -> None:
+    with store.write() as db:
+        db.execute(update(Draft).values(created=Draft.created - seconds))
+
+
+def test_old_drafts_are_dropped_when_a_new_one_comes(client: FlaskClient, store: Store) -> None:
+    keep(client, new_text())
+    grow_older(store, DRAFT_LIFETIME + 5)
+
+    path = keep(client, new_text())
+
+    assert only_draft(store).id == path.removeprefix("/drafts/")
+
+
+def test_a_browser_keeps_the_cookies_of_its_five_newest_drafts(client: FlaskClient, page: Fetch) -> None:
+    paths = [keep(client, new_text()) for _ in range(8)]
+
+    assert draft_cookies(client) == {"d-" + path.removeprefix("/drafts/")[:8] for path in paths[3:]}
+    for path in paths[3:]:
+        page(client, path)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "prefix", "path", "secure"),
+    [
+        ("https://portal.example", "__Host-d-", "/", True),
+        ("https://portal.example/scenarios", "d-", "/scenarios", True),
+        ("http://localhost:8000", "d-", "/", False),
+        ("http://localhost:8000/scenarios", "d-", "/scenarios", False),
+    ],
+)
+def test_the_cookie_is_as_narrow_as_can_be(
+    make_app: MakeApp, public_url: str, prefix: str, path: str, secure: bool
+) -> None:
+    client = make_app(public_url=public_url).test_client()
+    data = {"prompt": new_text(), "form_token": "t"}
+
+    answer = client.post(f"{path.rstrip('/')}/launches", data=data)
+
+    [cookie] = answer.headers.getlist("Set-Cookie")
+    name, *attributes = cookie.split("; ")
+    key = answer.location.rpartition("/")[2]
+    assert name.partition("=")[0] == prefix + key[:8]
+    attributes = [one for one in attributes if not one.startswith("Expires")]
+    wanted = {"HttpOnly", f"Path={path}", "SameSite=Lax", f"Max-Age={DRAFT_LIFETIME}"}
+    assert set(attributes) == wanted | ({"Secure"} if secure else set())
+
+
+# --- Storage for strangers has limits
+
+
+def fill(store: Store, count: int, address_hash: str) -> None:
+    with store.write() as db:
+        fixed = {"secret_hash": "", "form_token": "t", "prompt": "x", "send": False, "created": now_in(db)}
+        rows = [{"id": f"full-{number}", "address_hash": address_hash, **fixed} for number in range(count)]
+        db.execute(insert(Draft), rows)
+
+
+def test_one_address_keeps_so_many_in_a_minute(client: FlaskClient, page: Fetch, store: Store) -> None:
+    keep(client, new_text())
+    fill(store, DRAFTS_PER_MINUTE - 1, only_draft(store).address_hash)
+    text = new_text()
+
+    refused = page(client, send(client, text, form_token="my-token"), 429)
+
+    assert "Too many texts are waiting" in refused.main.words
+    assert (refused.prompt, refused.fields["form_token"]) == (text, "my-token")
+    grow_older(store, 61)
+    keep(client, text)
+
+
+def test_other_addresses_are_not_refused_for_it(client: FlaskClient, store: Store) -> None:
+    fill(store, DRAFTS_PER_MINUTE, "another address")
+
+    keep(client, new_text())
+
+
+def test_all_together_keep_so_many(client: FlaskClient, page: Fetch, store: Store) -> None:
+    fill(store, MOST_DRAFTS, "another address")
+    text = new_text()
+
+    assert page(client, send(client, text), 429).prompt == text
+
+    grow_older(store, DRAFT_LIFETIME + 1)
+    keep(client, text)
+
+
+def test_the_address_itself_is_not_in_the_database(client: FlaskClient, store: Store) -> None:
+    keep(client, new_text())
+
+    assert "127.0.0.1" not in str(vars(only_draft(store)))
+
+
+# --- A link that is too long to carry through the sign-in
+
+
+@pytest.fixture
+def long_link() -> tuple[str, str]:
+    """A text that does not compress, and a link that holds it."""
+    text = "".join(random.choices([chr(code) for code in range(0x4E00, 0x9F00)], k=5000))  # noqa: S311
+    return text, f"/?prompt={text}"
+
+
+def test_a_link_too_long_to_carry_waits_for_its_reader_as_a_draft(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, long_link: tuple[str, str]
+) -> None:
+    text, link = long_link
+    waiting = page(client, link)
+    assert waiting.h1 == "Sign in to go on"
+    assert waiting.prompt == text
+    assert waiting.prompt_form.attrs["action"] == "/embed"
+
+    answer = client.post("/embed", data=waiting.fields, headers=OURS)
+    sign_in(client)
+
+    form = page(client, answer.location)
+    assert form.prompt == text
+    assert form.fields["form_token"] == waiting.fields["form_token"]
+    assert not is_sent_on(form), "a prefilled link is never sent by itself"
+
+
+def test_a_link_too_long_to_carry_keeps_its_request_id(
+    client: FlaskClient, page: Fetch, long_link: tuple[str, str]
+) -> None:
+    assert page(client, f"{long_link[1]}&request_id=shared-7").fields["form_token"] == "shared-7"
