@@ -79,12 +79,14 @@ class Visitor:
         other.http.cookies.update(self.http.cookies)
         return other
 
-    def open_form(self, text: str) -> dict[str, str]:
+    def open_form(self, text: str, at: int = 0) -> dict[str, str]:
         """Open the form, again if the connection breaks, and type."""
         while True:
             try:
-                answer = self.http.get(f"{self.addresses[0]}/", allow_redirects=False, timeout=30)
+                address = self.addresses[at % len(self.addresses)]
+                answer = self.http.get(f"{address}/", allow_redirects=False, timeout=30)
             except BROKEN:
+                at += 1
                 self._wait(0.3)
                 continue
             assert answer.status_code == 200, answer.status_code

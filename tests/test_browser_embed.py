@@ -695,7 +695,7 @@ def test_everything_works_without_scripts(world: World, engine: Engine) -> None:
 
 @pytest.mark.parametrize("is_allowed", [True, False])
 def test_a_public_page_needs_the_person_to_allow_a_private_portal(world: World, is_allowed: bool) -> None:
-    """Chromium's local network access: it asks for the page around; a link in a new tab is never asked about."""
+    """Chromium asks, for the page around; a link that opens a tab is never asked about."""
     require(Engine.CHROMIUM)
     port = world.lab.routes["intranet.test"]
     names = ", ".join(f"MAP {name}:443 127.0.0.1:{port}" for name, port in world.lab.routes.items())

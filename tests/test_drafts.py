@@ -6,6 +6,7 @@ What the framed form sends is in test_embed.py.
 import itertools
 import random
 import time
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -427,7 +428,7 @@ def test_the_address_itself_is_not_in_the_database(client: FlaskClient, store: S
 def long_link() -> tuple[str, str]:
     """A text that does not compress, and a link that holds it."""
     text = "".join(random.choices([chr(code) for code in range(0x4E00, 0x9F00)], k=5000))  # noqa: S311
-    return text, f"/?prompt={text}"
+    return text, f"/?prompt={quote(text)}"
 
 
 def test_a_link_too_long_to_carry_waits_for_its_reader_as_a_draft(

@@ -784,7 +784,7 @@ def creating(signed_in: FlaskClient, store: Store) -> Callable[[str], TestRespon
         cookie = signed_in.get_cookie("portal")
         assert cookie
         other_tab.set_cookie("portal", cookie.value)
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 10
         while not (launches := list_launches(store)) or launches[0].state != "creating":
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -901,7 +901,8 @@ def test_a_text_survives_an_absent_database(
         with postgresql.stopped():
             refused = page(client, client.post("/launches", data=fields), 503)
             assert "cannot save your text right now" in refused.main.words
-            assert refused.fields == fields, "the same text and the same form"
+            assert refused.prompt == fields["prompt"]
+            assert refused.fields["form_token"] == fields["form_token"]
             assert refused.response.headers["Retry-After"]
             assert calls_of(sandbox, person) == []
             assert client.get("/readyz").status_code == 503
@@ -923,10 +924,10 @@ def test_a_person_arrives_though_the_session_cannot_be_recorded(
     """SQLite's file is locked while the sandbox takes 3 s to answer, and longer than SQLite has patience."""
     event.listen(store.engine, "checkout", lambda made, *_: made.execute("PRAGMA busy_timeout = 200"))
     answers: list[TestResponse] = []
-    text = text_with("[[slow]]")
+    text = text_with("[[slow x1]]")
     tab = threading.Thread(target=lambda: answers.append(press(signed_in, text)))
     tab.start()
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while not (launches := list_launches(store)) or launches[0].state != "creating":
         assert time.monotonic() < deadline
         time.sleep(0.02)

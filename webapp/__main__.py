@@ -21,9 +21,10 @@ def main() -> None:
 
 def _erase(settings: Settings, person: str | None) -> str:
     url = settings.database_url.get_secret_value()
-    migrate(url)
+    migrate(url, patience=0)
     store = Store(url)
-    erased = store.erase_person(person) if person else store.erase_older_than(settings.retention_days)
+    days = settings.retention_days
+    erased = store.erase_older_than(days) if person is None else store.erase_person(person)
     return f"Erased {erased} launches."
 
 

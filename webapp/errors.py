@@ -38,7 +38,7 @@ PAGES = {
 EXPIRED_FORM = Page("This page had expired", "Your text is still here: press Create scenario again.")
 STORE_AWAY = Page(
     "The portal cannot save your text right now",
-    "Nothing was created. Your text is still here: press Create scenario again in a moment.",
+    "Your text is still here: press Create scenario again in a moment. It makes one scenario only.",
     support=True,
 )
 TOO_MANY_DRAFTS = Page(
@@ -115,7 +115,10 @@ def expired(_: CSRFError) -> tuple[str, int]:
 
 def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]]:
     log.error("%s: the database does not answer: %s", request.path, error)
-    return _error_page(PAGES[503]), 503, {"Retry-After": "5"}
+    headers = {"Retry-After": "5"}
+    if request.endpoint == "launches.show":
+        headers["Refresh"] = "5"  # a page that waits goes on by itself, without a script too
+    return _error_page(PAGES[503]), 503, headers
 
 
 def http_error(error: HTTPException) -> BaseResponse | HTTPException:

@@ -151,7 +151,7 @@ def _answer(launch: Launch, form: PromptForm) -> Answer:
     response.set_cookie(
         "recorded",
         launch.form_token,
-        max_age=24 * 3600,
+        max_age=30 * 24 * 3600,
         path=_settings().base_path or "/",
         secure=_settings().is_https,
         samesite="Lax",

@@ -1,0 +1,139 @@
+"""`python -m webapp erase`, as an operator runs it: a process of its own, settings from the environment."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Environment, OpenStore
+from sqlalchemy import select, update
+
+from webapp.store import Launch, Store, migrate
+
+DAY = 24 * 3600
+
+
+class Shell:
+    """Where the operator types: a directory without a `.env` file, and the portal's settings."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.environment = environment | {"PYTHONPATH": str(ROOT)}
+
+    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "webapp", *arguments]
+        environment = {name: value for name, value in (self.environment | settings).items() if value}
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def shell(tmp_path: Path, portal_environment: Environment) -> Shell:
+    return Shell(tmp_path, portal_environment(8000))
+
+
+def record(store: Store, email: str, days_ago: float = 0) -> None:
+    recorded = store.record(email, email, "token", "Talk", another=False)
+    assert recorded.launch
+    with store.write() as db:
+        aged = update(Launch).where(Launch.id == recorded.launch.id)
+        db.execute(aged.values(created=Launch.created - days_ago * DAY))
+
+
+def remaining(store: Store) -> set[str | None]:
+    with store.read() as db:
+        return set(db.scalars(select(Launch.email).where(Launch.erased.is_(None))))
+
+
+DANA, OMAR = "da0a@acme.example", "0ae@acme.example"
+
+
+@pytest.fixture
+def sqlite_store(shell: Shell) -> Store:
+    migrate(shell.environment["DATABASE_URL"])
+    return Store(shell.environment["DATABASE_URL"])
+
+
+def test_erase_forgets_what_is_older_than_the_days_to_keep(shell: Shell, sqlite_store: Store) -> None:
+    record(sqlite_store, DANA, days_ago=8)
+    record(sqlite_store, OMAR, days_ago=6)
+
+    done = shell.run("erase", RETENTION_DAYS="7")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Erased 1 launches.\n", "")
+    assert remaining(sqlite_store) == {OMAR}
+
+
+def test_erase_forgets_one_person(shell: Shell, sqlite_store: Store) -> None:
+    record(sqlite_store, DANA)
+    record(sqlite_store, OMAR, days_ago=40)
+
+    done = shell.run("erase", "--person", DANA.upper())
+
+    assert (done.returncode, done.stdout) == (0, "Erased 1 launches.\n")
+    assert remaining(sqlite_store) == {OMAR}
+
+
+def test_erase_takes_an_empty_name_for_nobody(shell: Shell, sqlite_store: Store) -> None:
+    """As in `erase --person "$EMAIL"` where EMAIL is not set: nobody must believe it was done."""
+    record(sqlite_store, DANA, days_ago=400)
+
+    done = shell.run("erase", "--person", "")
+
+    assert (done.returncode, done.stdout) == (0, "Erased 0 launches.\n")
+    assert remaining(sqlite_store) == {DANA}
+
+
+def test_erase_works_on_a_database_that_nobody_used_yet(shell: Shell) -> None:
+    done = shell.run("erase")
+
+    assert (done.returncode, done.stdout) == (0, "Erased 0 launches.\n")
+
+
+def test_erase_says_which_setting_is_wrong(shell: Shell) -> None:
+    done = shell.run("erase", RETENTION_DAYS="soon", OIDC_ISSUER="")
+
+    assert done.returncode == 1
+    assert "RETENTION_DAYS" in done.stderr
+    assert "OIDC_ISSUER is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_erase_says_that_the_database_cannot_be_reached(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "no.sqlite").mkdir()
+
+    done = shell.run("erase", DATABASE_URL=f"sqlite:///{tmp_path / 'no.sqlite'}")
+
+    assert done.returncode == 1
+    assert "DATABASE_URL cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("erase", "dana")], ids=str)
+def test_a_mistyped_command_erases_nothing(
+    shell: Shell, sqlite_store: Store, arguments: tuple[str, ...]
+) -> None:
+    record(sqlite_store, DANA, days_ago=400)
+
+    done = shell.run(*arguments)
+
+    assert done.returncode == 2
+    assert "usage: python -m webapp" in done.stderr
+    assert remaining(sqlite_store) == {DANA}
+
+
+def test_erase_reaches_postgresql(shell: Shell, open_store: OpenStore) -> None:
+    store = open_store()
+    record(store, "da0" * 20, days_ago=400)
+
+    done = shell.run("erase", DATABASE_URL=store.url)
+
+    assert (done.returncode, done.stdout) == (0, "Erased 1 launches.\n"), done.stderr
+    assert remaining(store) == set()
