@@ -574,7 +574,16 @@ def test_trying_the_same_launch_again_is_no_second_creation(store: Store) -> Non
         pacer.unavailable(take(pacer, launch))
         let_pass(pacer, 80)
 
-    assert len(ask(pacer, *queue(pacer, 1, DANA))) == 1
+    assert len(ask(pacer, *queue(pacer, 2, DANA))) == 1
+
+
+def test_the_last_launch_of_the_hour_may_be_tried_again(store: Store) -> None:
+    pacer = Pacer(store, 0, 1, "key")
+    [launch] = queue(pacer, 1, DANA)
+    pacer.unavailable(take(pacer, launch))
+    let_pass(pacer, 80)
+
+    assert ask(pacer, launch) == [launch]
 
 
 def test_somebody_over_their_own_limit_takes_no_place(store: Store) -> None:

@@ -141,14 +141,17 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
 
 
 def test_processes_that_start_together_migrate_once(database_url: str) -> None:
-    program = "import sys; from webapp.store import migrate; sys.stdin.read(1); migrate(sys.argv[1])"
+    program = """import sys
+from webapp.store import migrate
+print("ready", flush=True)
+sys.stdin.read(1)
+migrate(sys.argv[1])"""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     command = [sys.executable, "-c", program, database_url]
-    processes = [
-        subprocess.Popen(
-            command, cwd=ROOT, env=inherited(), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
+    processes = [subprocess.Popen(command, cwd=ROOT, env=inherited(), text=True, **pipes) for _ in range(3)]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
 
     for process in processes:
         assert process.stdin
@@ -550,6 +553,8 @@ def test_my_scenarios_are_read_in_the_order_of_an_index(
 
     assert "launches_of_person" in plan, plan
     assert not re.search(r"Seq Scan|^SCAN|TEMP B-TREE|\bSort\b", plan, re.MULTILINE), plan
+    if before:
+        assert re.search(r"(Index Cond|USING INDEX).*created ?<", plan), plan
 
 
 @pytest.mark.parametrize(
@@ -711,6 +716,18 @@ def test_much_is_erased_in_small_transactions(store: Store) -> None:
     assert store.erase_older_than(30) == 1201
 
     assert 1 <= largest <= 500
+
+
+def test_erasing_passes_over_what_another_is_working_on(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url:
+        migrate(url)
+        with opened(url) as store:
+            busy, _ = many(store, 2, state="ready")
+            let_pass(store, 31 * DAY)
+            with store.write() as db:
+                db.get_one(Launch, busy, with_for_update=True)
+                assert store.erase_older_than(30) == 1
+            assert store.erase_older_than(30) == 1
 
 
 def test_erasing_drops_calls_and_drafts_without_further_use(store: Store) -> None:
