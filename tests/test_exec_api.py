@@ -262,6 +262,13 @@ def test_a_vendors_words_cannot_forge_a_log_line() -> None:
     assert len(caught.value.message) == 500
 
 
+def test_a_vendors_sentence_can_be_stored_and_shown() -> None:
+    body = {"error": {"message": "Too\x00 long\ud83d for\nus. Schade, 残念 🙂"}}
+    with Peer(answer_of(body, "400 No")) as peer, pytest.raises(ExecRefusedRequest) as caught:
+        ask(peer)
+    assert caught.value.message == "Too  long  for us. Schade, 残念 🙂"
+
+
 @pytest.mark.parametrize(
     "url", ["https://evil.example/planted?planted", "https://planted@evil.example/", "https://x\n.example"]
 )

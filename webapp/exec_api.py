@@ -150,8 +150,7 @@ def _refusal(response: Response) -> ExecError:
     if status == 400 and error.get("code") == "user_not_found":
         return NotAMember(text)
     if status in (400, 413, 422):
-        message = error.get("message")
-        return ExecRefusedRequest(text, message[:500] if isinstance(message, str) else "")
+        return ExecRefusedRequest(text, _sentence(error.get("message")))
     if status in (401, 403):
         return ExecRefusedKey(text)
     if status == 429:
@@ -213,6 +212,12 @@ def _host(url: str) -> str:
         return (urlsplit(url).hostname or "")[:100]
     except ValueError:
         return ""
+
+
+def _sentence(value: object) -> str:
+    """Return a vendor's sentence fit for a page and a database: no control character, no half of a pair."""
+    text = value if isinstance(value, str) else ""
+    return "".join(character if character.isprintable() else " " for character in text[:500])
 
 
 def _word(value: object) -> str:
