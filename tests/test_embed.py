@@ -2,15 +2,18 @@
 
 import re
 import uuid
+from pathlib import Path
 
 import pytest
 from conftest import Fetch, MakeApp, Sandbox, SignIn, settings_of
 from flask import Flask
 from flask.testing import FlaskClient
+from reading import Page
 from werkzeug.test import TestResponse
 
 from webapp.embed import SANDBOX, is_listed, origin_of
 from webapp.forms import LONGEST_PROMPT
+from webapp.sandbox import demo
 from webapp.store import DRAFTS_PER_MINUTE
 
 INTRANET = "https://intranet.example"
@@ -389,3 +392,30 @@ def test_origin_of_a_pasted_address(address: str, origin: str | None) -> None:
 )
 def test_is_listed(origin: str, listed: str, is_allowed: bool) -> None:
     assert is_listed(origin, (listed,)) == is_allowed
+
+
+# The pretend intranet page
+
+
+@pytest.mark.parametrize(
+    ("query", "framed"),
+    [("", "/embed"), ("?page=diagnose", "/embed/diagnose"), ("?page=https://evil.example", "/embed")],
+)
+def test_the_pretend_intranet_page_frames_the_portal(sandbox: Sandbox, query: str, framed: str) -> None:
+    answer = sandbox.http.get(f"{sandbox.url}/intranet{query}", timeout=5)
+    frame = Page(answer.text).one("iframe")
+    assert frame.attrs["src"] == OURS + framed
+    assert frame.attrs["title"]
+    assert "sandbox" not in frame.attrs
+    assert f"frame-src {OURS};" in answer.headers["Content-Security-Policy"]
+
+
+def test_the_pretend_intranet_page_restricts_its_frame(sandbox: Sandbox) -> None:
+    params = {"sandbox": 'allow-forms "><script>'}
+    page = Page(sandbox.http.get(f"{sandbox.url}/intranet", params=params, timeout=5).text)
+    assert page.one("iframe").attrs["sandbox"] == params["sandbox"]
+    assert len(page.find("script")) == 1
+
+
+def test_the_demonstration_lists_the_pretend_intranet_page() -> None:
+    assert demo.portal_settings(8000, 8001, Path())["FRAME_ANCESTORS"] == "http://127.0.0.1:8001"
