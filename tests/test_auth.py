@@ -312,7 +312,7 @@ def signed(wanted: str, key: str = SECRET_KEY, salt: str = "wanted") -> str:
         "planted",
         signed("/?prompt=forged", key="forged-0123456789abc"),
         signed("/?prompt=forged", salt="another"),
-        signed("/?prompt=forged")[:-1] + "_",
+        "A" + signed("/?prompt=forged")[1:],
         signed("/?prompt=forged")[:40],
         "x" * 3600,
     ],

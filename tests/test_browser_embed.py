@@ -265,7 +265,13 @@ def press(b: Browser, css: str = PRESS) -> None:
 
 def choose(b: Browser, person: str = "dana") -> None:
     b.wait(lambda: b.url.startswith("https://idp.test/"), "the provider")
-    b.click(f'button[value="{person}"]')
+    b.wait(lambda: b.script("return document.readyState") == "complete", "all of its page")
+    for _ in range(3):
+        b.click(f'button[value="{person}"]')
+        with contextlib.suppress(TimeoutError):  # Firefox loses a press while the page still moves
+            b.wait(lambda: not b.url.startswith("https://idp.test/"), "the way back", timeout=6)
+            return
+    raise TimeoutError("the provider does not let go")
 
 
 def be_signed_out(b: Browser) -> None:
