@@ -273,10 +273,6 @@ class Settings(BaseSettings):
         return urlsplit(self.public_url).path
 
     @property
-    def is_loopback(self) -> bool:
-        return urlsplit(self.public_url).hostname in LOOPBACK
-
-    @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
 
