@@ -277,6 +277,61 @@ def test_a_session_that_is_not_signed_by_us_is_nobodys(
     assert only_draft(store).person is None
 
 
+# --- Several at once: two tabs that sign in share the one address that is kept for afterwards
+
+
+def offered(page: Page) -> list[str]:
+    links = [link.attrs["href"] for link in page.main.find("a")]
+    return [address for address in links if address.startswith("/drafts/")]
+
+
+def test_the_form_leads_to_texts_that_were_not_gone_on_with(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, person: str
+) -> None:
+    older, newer = keep(client, new_text()), keep(client, new_text())
+    sign_in(client, person)
+
+    assert offered(page(client, "/")) == [newer, older]
+
+
+def test_the_form_leads_to_no_text_that_was_sent(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, person: str
+) -> None:
+    path = keep(client, new_text())
+    sign_in(client, person)
+    form = page(client, path)
+    assert offered(page(client, "/")) == [path]
+
+    assert client.post("/launches", data=form.fields).status_code == 303
+
+    assert offered(page(client, "/")) == []
+
+
+def test_the_form_leads_to_nobody_elses_text(
+    expired: FlaskClient, app: Flask, sign_in: SignIn, page: Fetch
+) -> None:
+    keep(expired, new_text())  # of the one whose sign-in expired
+    somebody = next(people)
+    sign_in(expired, somebody)
+    other_browser = app.test_client()
+    own = keep(other_browser, new_text())
+    keep(app.test_client(), new_text())
+    sign_in(other_browser, somebody)
+
+    assert offered(page(expired, "/")) == []
+    assert offered(page(other_browser, "/")) == [own]
+
+
+def test_the_form_leads_to_no_text_past_its_time(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, person: str, store: Store
+) -> None:
+    keep(client, new_text())
+    sign_in(client, person)
+    grow_older(store, DRAFT_LIFETIME)
+
+    assert offered(page(client, "/")) == []
+
+
 # --- Whose it is, and for how long
 
 

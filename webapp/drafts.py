@@ -87,6 +87,13 @@ def show(key: str) -> Answer:
     return form_page(form, send_now=draft.send and sent is None)
 
 
+def unsent() -> list[Draft]:
+    """Return this browser's texts that it has not sent: two tabs signed in at once, and one lost its way."""
+    cookies = [value for name, value in request.cookies.items() if name.startswith(_cookie_name(""))]
+    hashes = [_hash(value.partition(".")[0]) for value in cookies]
+    return _store().unsent_drafts(hashes, g.user.key) if hashes else []
+
+
 def _wants_review() -> bool:
     """Whether one more press is asked for; a framed text can ask for it, never for less."""
     framed = request.endpoint == "drafts.create"

@@ -45,7 +45,7 @@ def new() -> Answer:
     form, earlier = PromptForm(formdata=None, data=_prefill()), _link_used_before()
     if earlier:
         form.form_token.data = new_token()
-    return form_page(form, earlier=earlier)
+    return form_page(form, earlier=earlier, waiting=drafts.unsent())
 
 
 @bp.post("/launches")

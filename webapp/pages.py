@@ -1,6 +1,6 @@
 """What every page shares: words for all templates, addresses of static files, where the portal is mounted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from .config import Settings
 from .errors import Page
 from .forms import PromptForm
 from .starters import STARTERS
-from .store import Launch
+from .store import Draft, Launch
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -36,15 +36,21 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def form_page(
-    form: PromptForm, problem: Page | None = None, earlier: Launch | None = None, *, send_now: bool = False
+    form: PromptForm,
+    problem: Page | None = None,
+    earlier: Launch | None = None,
+    *,
+    waiting: Sequence[Draft] = (),
+    send_now: bool = False,
 ) -> str:
-    """Return the form, filled, as every view shows it."""
+    """Return the form, filled, as every view shows it; `waiting` are other texts that it leads to."""
     g.form_leads_to_studio = True
     return render_template(
         "new.html",
         form=form,
         problem=problem,
         earlier=earlier,
+        waiting=waiting,
         send_now=send_now,
         starters=STARTERS,
         person_key=g.user.key[:16] if g.user else "",

@@ -151,6 +151,10 @@ class Draft(Base):
     address_hash: Mapped[str] = mapped_column(String(64))
     created: Mapped[float] = mapped_column(Float(53), index=True)
 
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self.created, UTC)
+
 
 class clock(FunctionElement[float]):  # noqa: N801  # reads like SQL's own functions
     """The database's clock, which does not stand still within a transaction."""
@@ -285,6 +289,18 @@ class Store:
                 return False
             db.add(draft)
             return True
+
+    def unsent_drafts(self, secret_hashes: list[str], person: str) -> list[Draft]:
+        """Return the drafts of this browser that this person may have and has not sent, newest first."""
+        sent = select(Launch.id).where(Launch.person == person, Launch.form_token == Draft.form_token)
+        with self.read() as db:
+            query = select(Draft).where(
+                Draft.secret_hash.in_(secret_hashes),
+                Draft.created > now_in(db) - DRAFT_LIFETIME,
+                or_(Draft.person.is_(None), Draft.person == person),
+                ~sent.exists(),
+            )
+            return list(db.scalars(query.order_by(Draft.created.desc())))
 
     def has_draft(self, form_token: str) -> bool:
         """Whether a text of this form arrived in the last ten minutes."""
