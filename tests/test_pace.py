@@ -597,6 +597,14 @@ def test_somebody_over_their_own_limit_takes_no_place(store: Store) -> None:
     assert ask(pacer, *launches) == launches[:2]
 
 
+def test_a_limit_that_was_raised_helps_those_who_wait_already(store: Store) -> None:
+    pacer = Pacer(store, 0, 1, "key")
+    launches = queue(pacer, 2, DANA)
+    ask(pacer, *launches)
+
+    assert ask(Pacer(store, 0, 2, "key"), launches[1]) == [launches[1]]
+
+
 def test_zero_is_no_limit_of_ones_own(store: Store) -> None:
     pacer = Pacer(store, 0, 0, "key")
     launches = queue(pacer, 25, DANA)

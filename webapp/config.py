@@ -158,7 +158,6 @@ Count = Annotated[int, Field(ge=0)]
 Domains = Annotated[List, AfterValidator(_one_by_one(HOST, "acme.com,acme.co.uk"))]
 Hosts = Annotated[List, AfterValidator(_one_by_one(rf"(\*\.)?{HOST}(:\d{{1,5}})?", "*.app.exec.com"))]
 Origins = Annotated[List, AfterValidator(_origins)]
-Emails = Annotated[List, AfterValidator(_one_by_one(r"[^@\s]+@[^@\s]+", "jane@acme.com,joe@acme.com"))]
 Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
 
 

@@ -182,7 +182,7 @@ class Pacer:
         if allowed > now:
             launch.not_before, launch.reason = max(launch.not_before, allowed), "own_limit"
         elif launch.reason == "own_limit":
-            launch.reason = None
+            launch.not_before, launch.reason = now, None
 
     def _own_hour(self, db: Session, launch: Launch, now: float) -> float:
         """Return when this person may create again by their own limit."""
