@@ -819,6 +819,12 @@ def sqlite_store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+def test_what_was_recorded_survives_a_power_cut(sqlite_store: Store) -> None:
+    with sqlite_store.read() as db:
+        assert db.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert db.scalar(text("PRAGMA synchronous")) == 2  # FULL: on the disk with every transaction
+
+
 def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> None:
     with contextlib.closing(
         sqlite3.connect(sqlite_store.engine.url.database or "", isolation_level=None)
