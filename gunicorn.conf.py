@@ -1,7 +1,9 @@
 """How the portal is served. Every setting can be overridden on gunicorn's command line."""
 
 import logging
+import os
 import re
+import signal
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -49,9 +51,26 @@ class WithoutRequestLines(logging.Filter):
         return True
 
 
+# A worker hears its end only once it has set up its own handlers. Before that it has those of the process
+# that started it, which would take the signal and do nothing, and the end would wait for `graceful_timeout`.
+# So these signals are held back from the fork until the worker is ready.
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def hear_ends() -> None:
+    """Deliver the signals that end a process, those held back so far as well."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
 def on_starting(server: Arbiter) -> None:
     server.log.error_log.addFilter(WithoutRequestLines())
+    os.register_at_fork(after_in_parent=hear_ends)
+
+
+def pre_fork(_server: Arbiter, _worker: Worker) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
 def post_worker_init(worker: Worker) -> None:
+    hear_ends()
     start_erasing(worker.wsgi)

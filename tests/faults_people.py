@@ -175,7 +175,6 @@ class Instance:
         self.starts += 1
         self.process = run_gunicorn(self.port, self.environment, self.log, self.directory)
         wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/healthz"), "the portal", 30)
-        self._wait_for_boots(2)
         return self
 
     def stop(self) -> None:
@@ -185,7 +184,7 @@ class Instance:
         """Replace the workers, as a new configuration or a renewed log file does."""
         before = self.log.read_text().count("Booting worker")
         self.process.send_signal(signal.SIGHUP)
-        self._wait_for_boots(before + 2)
+        wait_until(lambda: self.log.read_text().count("Booting worker") >= before + 2, "new workers", 30)
 
     def kill_one(self, chance: Random) -> bool:
         """Kill a worker without a warning; say whether there was one."""
@@ -200,11 +199,6 @@ class Instance:
         """The process ids of the workers there are now."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(child) for child in children.split()]
-
-    def _wait_for_boots(self, count: int) -> None:
-        # A worker told to end before it has set up its signals is waited for in vain, for 30 s.
-        wait_until(lambda: self.log.read_text().count("Booting worker") >= count, "all workers", 30)
-        time.sleep(0.2)
 
 
 @contextlib.contextmanager

@@ -1224,5 +1224,5 @@ def test_demo_serves_both_and_leaves_nothing_behind() -> None:
         both.send_signal(signal.SIGINT)
         assert both.wait(15) == 0
     for closed in (port, sandbox_port):
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", closed), timeout=1)
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", closed), 1):
+            pass

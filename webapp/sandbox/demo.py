@@ -173,12 +173,12 @@ def check_alive(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
 
 
 def stop(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
-    """End every child and wait for it."""
+    """End every child and wait for it; one that does not end is killed with all it started."""
     for child in children.values():
         child.terminate()
     for child in children.values():
         try:
             child.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)
             child.wait()
