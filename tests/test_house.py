@@ -34,7 +34,7 @@ HOMES = {
     "alembic": {"store", "migrations"},
     "authlib": {"oidc"},
     "joserfc": {"oidc"},
-    "os": set(),
+    "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
     "psycopg": {"store"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
