@@ -28,7 +28,8 @@ from werkzeug.test import TestResponse
 
 from webapp import create_app
 from webapp.config import Settings
-from webapp.store import Store, migrate
+from webapp.store import Store
+from webapp.store.database import migrate
 
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = "first-signing-key-0123456789abcdef"
@@ -476,7 +477,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
 
         def open_one() -> Store:
             store = Store(url)
-            stack.callback(store.engine.dispose)
+            stack.callback(store.database.engine.dispose)
             return store
 
         yield open_one

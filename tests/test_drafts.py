@@ -17,7 +17,10 @@ from reading import Page
 from sqlalchemy import insert, select, update
 from werkzeug.test import TestResponse
 
-from webapp.store import DRAFT_LIFETIME, DRAFTS_PER_MINUTE, MOST_DRAFTS, Draft, Store, now_in
+from webapp.store import Store
+from webapp.store.database import now_in
+from webapp.store.drafts import DRAFT_LIFETIME, DRAFTS_PER_MINUTE, MOST_DRAFTS
+from webapp.store.tables import Draft
 
 OURS = {"Origin": PUBLIC_URLS[0]}
 people = (f"p{number}" for number in itertools.count(6000))
@@ -60,7 +63,7 @@ def expire(client: FlaskClient) -> None:
 
 
 def only_draft(store: Store) -> Draft:
-    with store.read() as db:
+    with store.database.read() as db:
         return db.scalars(select(Draft)).one()
 
 
@@ -111,7 +114,7 @@ def test_a_text_that_cannot_be_sent_comes_back_without_a_session(
     assert refused.prompt.strip("\0") == text.strip("\0")
     assert set_cookies(refused.response) == []
     assert "csrf_token" not in refused.fields
-    with store.read() as db:
+    with store.database.read() as db:
         assert not db.scalars(select(Draft)).all()
 
 
@@ -345,7 +348,7 @@ def test_a_draft_that_never_was_is_not_there(
 
         page(client, f"/drafts/{key}", 404)
 
-        app.extensions["store"].engine.dispose()
+        app.extensions["store"].database.engine.dispose()
 
 
 def test_a_draft_without_its_cookie_is_not_there(
@@ -384,7 +387,7 @@ def test_a_draft_is_kept_for_half_an_hour(client: FlaskClient, page: Fetch, stor
 
 
 def grow_older(store: Store, seconds: float) -> None:
-    with store.write() as db:
+    with store.database.write() as db:
         db.execute(update(Draft).values(created=Draft.created - seconds))
 
 
@@ -435,7 +438,7 @@ def test_the_cookie_is_as_narrow_as_can_be(
 
 
 def fill(store: Store, count: int, address_hash: str) -> None:
-    with store.write() as db:
+    with store.database.write() as db:
         fixed = {"secret_hash": "", "form_token": "t", "prompt": "x", "send": False, "created": now_in(db)}
         rows = [{"id": f"full-{number}", "address_hash": address_hash, **fixed} for number in range(count)]
         db.execute(insert(Draft), rows)

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from webapp.embed import SANDBOX, is_listed, origin_of
 from webapp.forms import LONGEST_PROMPT
 from webapp.sandbox import demo
-from webapp.store import DRAFTS_PER_MINUTE
+from webapp.store.drafts import DRAFTS_PER_MINUTE
 
 INTRANET = "https://intranet.example"
 EVIL = "https://evil.example"

@@ -25,8 +25,10 @@ from conftest import Environment, PostgreSQL, Sandbox, Workshop, wait_until
 from faults_people import Instance, Trip, Visitor, cookie_of, email_of, serving
 from sqlalchemy.orm import Session
 
-from webapp.pace import Pacer
-from webapp.store import Launch, Store, launch_id, migrate
+from webapp.store import Store
+from webapp.store.database import migrate
+from webapp.store.pace import Pacer
+from webapp.store.tables import Launch, launch_id
 
 SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(10**6)))
 NO_PACE = {"EXEC_CREATIONS_PER_MINUTE": "0", "CREATIONS_PER_PERSON_PER_HOUR": "0"}
@@ -418,11 +420,13 @@ def test_the_first_to_come_is_served_first_however_slowly_it_is_written(
         row.created = row.queued = row.not_before = row.seen = row.due = 0
 
         def come(person: str) -> bool:
-            launch = store.record(person, "anna@acme.example", "token", "A text", another=False).launch
+            launch = store.launches.record(
+                person, "anna@acme.example", "token", "A text", another=False
+            ).launch
             assert launch is not None
-            return Pacer(store, per_minute=1, per_hour=0, access="").begin(launch.id) is not None
+            return Pacer(store.database, per_minute=1, per_hour=0, access="").begin(launch.id) is not None
 
-        with Session(store.engine) as other:
+        with Session(store.database.engine) as other:
             other.add(row)
             other.flush()  # whoever writes the same row waits for the end of this transaction
             served = [send(come, first)]
@@ -430,7 +434,7 @@ def test_the_first_to_come_is_served_first_however_slowly_it_is_written(
             served.append(send(come, second))
             time.sleep(0.5)
         assert [one.result() for one in served] == [True, False]
-        store.engine.dispose()
+        store.database.engine.dispose()
 
 
 @pytest.mark.beside

@@ -16,6 +16,7 @@ from webapp.config import Settings
 
 WEBAPP = ROOT / "webapp"
 MODULES = sorted(WEBAPP.glob("*.py"))
+STORE = sorted((WEBAPP / "store").glob("*.py"))
 SANDBOX = sorted((WEBAPP / "sandbox").rglob("*.py"))
 EVERYTHING = sorted({*WEBAPP.rglob("*.py"), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"})
 ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
@@ -27,11 +28,10 @@ BOTTOM = {
     "forms": set(),
     "headers": set(),
     "starters": set(),
-    "store": set(),
     "transport": set(),
 }
 HOMES = {
-    "alembic": {"store", "migrations"},
+    "alembic": {"env", "store", "versions"},
     "authlib": {"oidc"},
     "joserfc": {"oidc"},
     "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
@@ -39,7 +39,7 @@ HOMES = {
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
     "requests": {"exec_api", "oidc", "transport"},
-    "sqlalchemy": {"migrations", "pace", "store"},
+    "sqlalchemy": {"store", "versions"},
     "urllib3": {"transport"},
     "wtforms": {"forms"},
 }
@@ -62,7 +62,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def siblings(path: Path) -> set[str]:
     """The modules of `webapp` that a file imports."""
-    names = {module.stem for module in MODULES} | {"sandbox"}
+    names = {module.stem for module in MODULES} | {"sandbox", "store"}
     parts = [name.split(".") for name in imports(path)]
     return {name[1] for name in parts if name[0] == "webapp" and len(name) > 1 and name[1] in names}
 
@@ -80,9 +80,23 @@ def test_what_stands_at_the_bottom_imports_no_sibling(name: str) -> None:
     assert siblings(WEBAPP / f"{name}.py") <= BOTTOM[name]
 
 
+@pytest.mark.parametrize("path", STORE, ids=lambda path: path.stem)
+def test_the_store_imports_nothing_but_itself(path: Path) -> None:
+    assert siblings(path) <= {"store"}
+
+
 def test_nothing_imports_uphill() -> None:
     graph = {path.stem: siblings(path) for path in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_nothing_imports_uphill_in_the_store() -> None:
+    within = {path.stem: {name.split(".")[2] for name in imports(path) if _is_stored(name)} for path in STORE}
+    assert len(list(TopologicalSorter(within).static_order())) >= len(within)
+
+
+def _is_stored(name: str) -> bool:
+    return name.startswith("webapp.store.") and name.count(".") > 2
 
 
 @pytest.mark.parametrize("path", [p for p in EVERYTHING if p not in SANDBOX], ids=lambda path: path.stem)
@@ -99,7 +113,7 @@ def test_the_sandbox_knows_nothing_of_the_portal(path: Path) -> None:
 @pytest.mark.parametrize("library", HOMES)
 def test_each_library_has_its_home(library: str) -> None:
     users = {
-        "migrations" if "migrations" in path.parts else path.stem
+        path.parent.name if path.parent.name in ("store", "versions") else path.stem
         for path in EVERYTHING
         if path not in SANDBOX and library in {name.split(".")[0] for name in imports(path)}
     }

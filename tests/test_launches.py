@@ -22,7 +22,9 @@ from reading import Page
 from sqlalchemy import event, select, update
 from werkzeug.test import TestResponse
 
-from webapp.store import PAGE, Launch, Pace, Store
+from webapp.store import Store
+from webapp.store.launches import PAGE
+from webapp.store.tables import Launch, Pace
 
 people = (f"p{number}" for number in itertools.count(5000))
 
@@ -74,13 +76,13 @@ def wait(client: FlaskClient, text: str) -> str:
 
 
 def only_launch(store: Store) -> Launch:
-    with store.read() as db:
+    with store.database.read() as db:
         return db.scalars(select(Launch)).one()
 
 
 def make_due(store: Store) -> None:
     """Let the time come at which every launch and everybody may call again."""
-    with store.write() as db:
+    with store.database.write() as db:
         db.execute(update(Launch).values(not_before=0, lease_until=Launch.lease_until - 3600))
         db.execute(update(Pace).values(floor=0, held_until=0))
 
@@ -797,7 +799,7 @@ def creating(signed_in: FlaskClient, store: Store) -> Callable[[str], TestRespon
 
 
 def list_launches(store: Store) -> list[Launch]:
-    with store.read() as db:
+    with store.database.read() as db:
         return list(db.scalars(select(Launch)))
 
 
@@ -853,7 +855,7 @@ def test_my_scenarios_go_on_to_older_ones(
     press(signed_in, text_with())
     key = only_launch(store).person
     for number in range(PAGE + 2):
-        store.record(key, f"{person}@acme.example", str(number), f"Text {number}.", another=False)
+        store.launches.record(key, f"{person}@acme.example", str(number), f"Text {number}.", another=False)
 
     first = page(signed_in, "/launches")
     second = page(signed_in, first.link("Older scenarios"))
@@ -914,7 +916,7 @@ def test_a_text_survives_an_absent_database(
 
         assert is_studio(client.post("/launches", data=refused.fields).location, sandbox)
         assert client.get("/readyz").status_code == 200
-        app.extensions["store"].engine.dispose()
+        app.extensions["store"].database.engine.dispose()
     assert fields["prompt"].splitlines()[0] not in caplog.text
 
 
@@ -922,7 +924,9 @@ def test_a_person_arrives_though_the_session_cannot_be_recorded(
     signed_in: FlaskClient, store: Store, sandbox: Sandbox, person: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """SQLite's file is locked while the sandbox takes 3 s to answer, and longer than SQLite has patience."""
-    event.listen(store.engine, "checkout", lambda made, *_: made.execute("PRAGMA busy_timeout = 200"))
+    event.listen(
+        store.database.engine, "checkout", lambda made, *_: made.execute("PRAGMA busy_timeout = 200")
+    )
     answers: list[TestResponse] = []
     text = text_with("[[slow x1]]")
     tab = threading.Thread(target=lambda: answers.append(press(signed_in, text)))
@@ -932,7 +936,7 @@ def test_a_person_arrives_though_the_session_cannot_be_recorded(
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
-    with closing(sqlite3.connect(store.engine.url.database or "", isolation_level=None)) as locker:
+    with closing(sqlite3.connect(store.database.engine.url.database or "", isolation_level=None)) as locker:
         locker.execute("BEGIN EXCLUSIVE")
         tab.join()
         locker.execute("ROLLBACK")

@@ -8,7 +8,9 @@ import pytest
 from conftest import ROOT, Environment, OpenStore
 from sqlalchemy import select, update
 
-from webapp.store import Launch, Store, migrate
+from webapp.store import Store
+from webapp.store.database import migrate
+from webapp.store.tables import Launch
 
 DAY = 24 * 3600
 
@@ -40,15 +42,15 @@ def shell(tmp_path: Path, portal_environment: Environment) -> Shell:
 
 
 def record(store: Store, email: str, days_ago: float = 0) -> None:
-    recorded = store.record(email, email, "token", "Talk", another=False)
+    recorded = store.launches.record(email, email, "token", "Talk", another=False)
     assert recorded.launch
-    with store.write() as db:
+    with store.database.write() as db:
         aged = update(Launch).where(Launch.id == recorded.launch.id)
         db.execute(aged.values(created=Launch.created - days_ago * DAY))
 
 
 def remaining(store: Store) -> set[str | None]:
-    with store.read() as db:
+    with store.database.read() as db:
         return set(db.scalars(select(Launch.email).where(Launch.erased.is_(None))))
 
 
@@ -133,7 +135,7 @@ def test_erase_reaches_postgresql(shell: Shell, open_store: OpenStore) -> None:
     store = open_store()
     record(store, "da0" * 20, days_ago=400)
 
-    done = shell.run("erase", DATABASE_URL=store.url)
+    done = shell.run("erase", DATABASE_URL=store.database.url)
 
     assert (done.returncode, done.stdout) == (0, "Erased 1 launches.\n"), done.stderr
     assert remaining(store) == set()

@@ -10,8 +10,12 @@ import pytest
 from conftest import OpenStore
 from sqlalchemy import select, update
 
-from webapp.pace import ABSENT, HELD, HOUR, LEASE, VOID, WINDOW, Lease, Outlook, Pacer
-from webapp.store import Call, Launch, Pace, Store, now_in, person_key
+from webapp.store import Store
+from webapp.store.database import now_in
+from webapp.store.erasing import Erasing
+from webapp.store.launches import Launches
+from webapp.store.pace import ABSENT, HELD, HOUR, LEASE, VOID, WINDOW, Lease, Outlook, Pacer
+from webapp.store.tables import Call, Launch, Pace, person_key
 
 URL = "https://acme.app.exec.com/chat/1"
 DANA = person_key("https://idp.example", "dana")
@@ -21,7 +25,7 @@ TIMES = ("created", "queued", "not_before", "seen", "due", "lease_until", "finis
 @pytest.fixture
 def pacer(store: Store) -> Pacer:
     """Three a minute for all, and no limit of one's own."""
-    return Pacer(store, 3, 0, "key")
+    return Pacer(store.database, 3, 0, "key")
 
 
 def queue(pacer: Pacer, count: int = 1, person: str | None = None) -> list[Launch]:
@@ -29,14 +33,16 @@ def queue(pacer: Pacer, count: int = 1, person: str | None = None) -> list[Launc
     launches = []
     for number in range(count):
         who = person or person_key("https://idp.example", str(uuid4()))
-        recorded = pacer.store.record(who, "dana@acme.example", "t", f"{number} {uuid4()}", another=False)
+        recorded = Launches(pacer.database).record(
+            who, "dana@acme.example", "t", f"{number} {uuid4()}", another=False
+        )
         assert recorded.launch
         launches.append(recorded.launch)
     return launches
 
 
 def let_pass(pacer: Pacer, seconds: float) -> None:
-    with pacer.store.write() as db:
+    with pacer.database.write() as db:
         times = {name: getattr(Launch, name) - seconds for name in TIMES}
         db.execute(update(Launch).values(times))
         db.execute(update(Call).values(began=Call.began - seconds))
@@ -45,7 +51,7 @@ def let_pass(pacer: Pacer, seconds: float) -> None:
 
 def now(pacer: Pacer, launch: Launch) -> Launch:
     """The launch as it stands."""
-    with pacer.store.read() as db:
+    with pacer.database.read() as db:
         return db.get_one(Launch, launch.id)
 
 
@@ -105,7 +111,7 @@ def test_the_next_begin_when_a_minute_and_a_margin_are_over(pacer: Pacer) -> Non
 
 
 def test_calls_of_other_machines_count_from_when_they_began(open_store: OpenStore) -> None:
-    here, there = Pacer(open_store(), 3, 0, "key"), Pacer(open_store(), 3, 0, "key")
+    here, there = Pacer(open_store().database, 3, 0, "key"), Pacer(open_store().database, 3, 0, "key")
     launches = queue(here, 5)
     ask(here, *launches[:2])
     let_pass(here, 40)
@@ -117,7 +123,7 @@ def test_calls_of_other_machines_count_from_when_they_began(open_store: OpenStor
 
 
 def test_many_threads_of_many_machines_keep_the_limit_and_the_order(open_store: OpenStore) -> None:
-    pacers = [Pacer(open_store(), 10, 0, "key") for _ in range(4)]
+    pacers = [Pacer(open_store().database, 10, 0, "key") for _ in range(4)]
     launches = queue(pacers[0], 24)
     together = threading.Barrier(len(launches))
 
@@ -142,7 +148,7 @@ def test_many_threads_of_many_machines_keep_the_limit_and_the_order(open_store: 
 
 
 def test_one_launch_that_many_ask_for_is_called_for_once(open_store: OpenStore) -> None:
-    pacers = [Pacer(open_store(), 10, 0, "key") for _ in range(4)]
+    pacers = [Pacer(open_store().database, 10, 0, "key") for _ in range(4)]
     [launch] = queue(pacers[0])
     together = threading.Barrier(12)
 
@@ -155,7 +161,7 @@ def test_one_launch_that_many_ask_for_is_called_for_once(open_store: OpenStore) 
 
 
 def test_zero_is_no_limit(store: Store) -> None:
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     launches = queue(pacer, 30)
 
     assert ask(pacer, *reversed(launches)) == launches[::-1]
@@ -176,7 +182,7 @@ def test_whatever_happens_the_limit_holds(pacer: Pacer, seed: int) -> None:
             end(pacer, lease, *chance.choices(outcomes, [1, 3, 2, 3, 2]))
         launches += queue(pacer)
 
-    with pacer.store.read() as db:
+    with pacer.database.read() as db:
         began = list(db.scalars(select(Call.began).order_by(Call.began)))
     assert len(began) > 20
     assert all(fourth - first >= WINDOW for first, fourth in zip(began, began[3:], strict=False))
@@ -242,9 +248,9 @@ def test_a_promised_time_that_passes_unused_is_free_for_the_next(pacer: Pacer) -
     """A laptop that fell asleep a moment ago: seen within 30 s, but not there when it was its turn."""
     gone, here = queue(pacer, 2)
     ask(pacer, gone)
-    with pacer.store.write() as db:
+    with pacer.database.write() as db:
         db.execute(update(Launch).where(Launch.id == gone.id).values(state="waiting"))
-    one_a_minute = Pacer(pacer.store, 1, 0, "key")
+    one_a_minute = Pacer(pacer.database, 1, 0, "key")
     let_pass(pacer, WINDOW - 5)
     ask(one_a_minute, gone, here)
     assert outlook(one_a_minute, here).seconds > WINDOW
@@ -377,7 +383,7 @@ def test_a_failure_goes_to_the_back(pacer: Pacer) -> None:
 
 
 def test_each_failure_waits_longer_than_the_one_before_up_to_a_minute(store: Store) -> None:
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     [launch] = queue(pacer)
     waits = []
     for _ in range(9):
@@ -489,7 +495,7 @@ def test_a_new_key_releases_all_at_once(pacer: Pacer) -> None:
         hold(pacer, launch)
     let_pass(pacer, WINDOW + 0.1)
 
-    repaired = Pacer(pacer.store, 3, 0, "new key")
+    repaired = Pacer(pacer.database, 3, 0, "new key")
 
     assert ask(repaired, *launches) == launches
 
@@ -499,14 +505,14 @@ def test_the_same_key_releases_nobody(pacer: Pacer) -> None:
     hold(pacer, launch)
     let_pass(pacer, WINDOW + 0.1)
 
-    assert ask(Pacer(pacer.store, 3, 0, "key"), launch) == []
+    assert ask(Pacer(pacer.database, 3, 0, "key"), launch) == []
 
 
 def test_the_key_itself_is_not_in_the_database(store: Store) -> None:
-    pacer = Pacer(store, 3, 0, "exec_live_secret")
+    pacer = Pacer(store.database, 3, 0, "exec_live_secret")
     hold(pacer, *queue(pacer))
 
-    with store.read() as db:
+    with store.database.read() as db:
         assert "secret" not in db.get_one(Pace, 1).access
 
 
@@ -530,7 +536,7 @@ def test_a_released_launch_is_not_explained_by_what_held_it(pacer: Pacer) -> Non
 
     let_pass(pacer, WINDOW + 0.1)
     hold(pacer, held[0])
-    Pacer(pacer.store, 3, 0, "new key").begin(held[1].id)
+    Pacer(pacer.database, 3, 0, "new key").begin(held[1].id)
     assert now(pacer, held[0]).reason is None
 
 
@@ -548,7 +554,7 @@ def test_a_held_launch_that_is_refused_is_not_on_hold_any_more(pacer: Pacer) -> 
 
 
 def test_a_person_begins_so_many_in_an_hour(store: Store) -> None:
-    pacer = Pacer(store, 0, 2, "key")
+    pacer = Pacer(store.database, 0, 2, "key")
     launches = queue(pacer, 3, DANA)
 
     assert ask(pacer, *launches) == launches[:2]
@@ -560,7 +566,7 @@ def test_a_person_begins_so_many_in_an_hour(store: Store) -> None:
 
 
 def test_one_persons_limit_is_nobody_elses(store: Store) -> None:
-    pacer = Pacer(store, 0, 1, "key")
+    pacer = Pacer(store.database, 0, 1, "key")
     ask(pacer, *queue(pacer, 2, DANA))
     [other] = queue(pacer)
 
@@ -568,7 +574,7 @@ def test_one_persons_limit_is_nobody_elses(store: Store) -> None:
 
 
 def test_trying_the_same_launch_again_is_no_second_creation(store: Store) -> None:
-    pacer = Pacer(store, 0, 2, "key")
+    pacer = Pacer(store.database, 0, 2, "key")
     [launch] = queue(pacer, 1, DANA)
     for _ in range(3):
         pacer.unavailable(take(pacer, launch))
@@ -578,7 +584,7 @@ def test_trying_the_same_launch_again_is_no_second_creation(store: Store) -> Non
 
 
 def test_the_last_launch_of_the_hour_may_be_tried_again(store: Store) -> None:
-    pacer = Pacer(store, 0, 1, "key")
+    pacer = Pacer(store.database, 0, 1, "key")
     [launch] = queue(pacer, 1, DANA)
     pacer.unavailable(take(pacer, launch))
     let_pass(pacer, 80)
@@ -587,7 +593,7 @@ def test_the_last_launch_of_the_hour_may_be_tried_again(store: Store) -> None:
 
 
 def test_somebody_over_their_own_limit_takes_no_place(store: Store) -> None:
-    pacer = Pacer(store, 3, 1, "key")
+    pacer = Pacer(store.database, 3, 1, "key")
     over = queue(pacer, 2, DANA)
     assert ask(pacer, *over) == [over[0]]
     launches = queue(pacer, 3)
@@ -598,15 +604,15 @@ def test_somebody_over_their_own_limit_takes_no_place(store: Store) -> None:
 
 
 def test_a_limit_that_was_raised_helps_those_who_wait_already(store: Store) -> None:
-    pacer = Pacer(store, 0, 1, "key")
+    pacer = Pacer(store.database, 0, 1, "key")
     launches = queue(pacer, 2, DANA)
     ask(pacer, *launches)
 
-    assert ask(Pacer(store, 0, 2, "key"), launches[1]) == [launches[1]]
+    assert ask(Pacer(store.database, 0, 2, "key"), launches[1]) == [launches[1]]
 
 
 def test_zero_is_no_limit_of_ones_own(store: Store) -> None:
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     launches = queue(pacer, 25, DANA)
 
     assert ask(pacer, *launches) == launches
@@ -688,7 +694,7 @@ def test_the_time_of_the_calls_is_the_databases(pacer: Pacer) -> None:
     [launch] = queue(pacer)
     take(pacer, launch)
 
-    with pacer.store.read() as db:
+    with pacer.database.read() as db:
         assert 0 <= now_in(db) - db.scalars(select(Call.began)).one() < 5
 
 
@@ -699,7 +705,7 @@ def test_the_time_of_the_calls_is_the_databases(pacer: Pacer) -> None:
 def test_what_is_erased_during_its_call_is_forgotten_after_it(pacer: Pacer, outcome: str) -> None:
     [launch] = queue(pacer)
     lease = take(pacer, launch)
-    pacer.store.erase(launch.id, launch.person)
+    Erasing(pacer.database).launch(launch.id, launch.person)
 
     end(pacer, lease, outcome)
 
@@ -713,7 +719,7 @@ def test_a_late_session_of_an_erased_launch_leaves_no_trace(pacer: Pacer) -> Non
     [launch] = queue(pacer)
     lease = take(pacer, launch)
     let_pass(pacer, LEASE + 1)
-    pacer.store.erase(launch.id, launch.person)
+    Erasing(pacer.database).launch(launch.id, launch.person)
 
     pacer.created(lease, URL)
 

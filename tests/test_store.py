@@ -21,23 +21,12 @@ from conftest import ROOT, OpenStore, PostgreSQL, inherited
 from sqlalchemy import event, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from webapp.pace import Pacer
-from webapp.store import (
-    DRAFT_LIFETIME,
-    PAGE,
-    SAME_AGAIN,
-    Base,
-    Call,
-    Draft,
-    Launch,
-    Pace,
-    Store,
-    StoreUnavailable,
-    launch_id,
-    migrate,
-    now_in,
-    person_key,
-)
+from webapp.store import Store
+from webapp.store.database import StoreUnavailable, migrate, now_in
+from webapp.store.drafts import DRAFT_LIFETIME
+from webapp.store.launches import PAGE, SAME_AGAIN
+from webapp.store.pace import Pacer
+from webapp.store.tables import Base, Call, Draft, Launch, Pace, launch_id, person_key
 
 DANA = person_key("https://idp.example", "acme|dana")
 OMAR = person_key("https://idp.example", "acme|omar")
@@ -52,37 +41,37 @@ def record(
     store: Store, prompt: str = "Talk to a client", token: str = TOKEN, person: str = DANA, **more: bool
 ) -> Launch:
     """Record an intention that nothing stands in the way of."""
-    recorded = store.record(person, EMAIL, token, prompt, **{"another": False, **more})
+    recorded = store.launches.record(person, EMAIL, token, prompt, **{"another": False, **more})
     assert recorded.launch
     return recorded.launch
 
 
 def change(store: Store, launch: Launch, **values: object) -> None:
     """Set columns of a launch's row; a number that starts with the row's own moves its time."""
-    with store.write() as db:
+    with store.database.write() as db:
         db.execute(update(Launch).where(Launch.id == launch.id).values(**values))
 
 
 def let_pass(store: Store, seconds: float) -> None:
     """Let this time pass for every launch: it was made so much earlier."""
-    with store.write() as db:
+    with store.database.write() as db:
         db.execute(update(Launch).values(created=Launch.created - seconds))
 
 
 def row(store: Store, launch: Launch) -> Launch:
-    with store.read() as db:
+    with store.database.read() as db:
         return db.get_one(Launch, launch.id)
 
 
 def make_ready(store: Store, launch: Launch) -> None:
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     lease = pacer.begin(launch.id)
     assert lease
     pacer.created(lease, "https://acme.app.exec.com/chat/1")
 
 
 def refuse(store: Store, launch: Launch) -> None:
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     lease = pacer.begin(launch.id)
     assert lease
     pacer.refused(lease, "not_accepted", "Too long")
@@ -107,14 +96,14 @@ def opened(url: str) -> Iterator[Store]:
     try:
         yield store
     finally:
-        store.engine.dispose()
+        store.database.engine.dispose()
 
 
 # --- Migrations
 
 
 def test_migrations_build_exactly_what_the_models_say(store: Store) -> None:
-    with store.engine.connect() as connection:
+    with store.database.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "target_metadata": Base.metadata}
         )
@@ -123,8 +112,8 @@ def test_migrations_build_exactly_what_the_models_say(store: Store) -> None:
 
 def test_migrations_build_the_indexes_conditions(store: Store) -> None:
     """Alembic's comparison does not look at an index's condition."""
-    dialect = store.engine.dialect.name
-    for index in inspect(store.engine).get_indexes("launches"):
+    dialect = store.database.engine.dialect.name
+    for index in inspect(store.database.engine).get_indexes("launches"):
         [model] = [model for model in Launch.__table__.indexes if model.name == index["name"]]  # type: ignore[attr-defined]
         built = str(index["dialect_options"].get(f"{dialect}_where", ""))
         condition = model.dialect_options[dialect]["where"]
@@ -135,14 +124,14 @@ def test_migrations_build_the_indexes_conditions(store: Store) -> None:
 def test_migrating_again_changes_nothing(store: Store) -> None:
     launch = record(store)
 
-    migrate(store.url)
+    migrate(store.database.url)
 
-    assert store.find(launch.id, DANA)
+    assert store.launches.find(launch.id, DANA)
 
 
 def test_processes_that_start_together_migrate_once(database_url: str) -> None:
     program = """import sys
-from webapp.store import migrate
+from webapp.store.database import migrate
 print("ready", flush=True)
 sys.stdin.read(1)
 migrate(sys.argv[1])"""
@@ -160,7 +149,7 @@ migrate(sys.argv[1])"""
     complaints = [process.communicate(timeout=30)[1] for process in processes]
 
     assert [process.returncode for process in processes] == [0] * 3, complaints
-    with opened(database_url) as store, store.read() as db:
+    with opened(database_url) as store, store.database.read() as db:
         assert db.scalars(select(Pace.id)).all() == [1]
 
 
@@ -176,7 +165,7 @@ def test_the_same_intention_finds_its_row(store: Store) -> None:
     first, second = record(store), record(store)
 
     assert first.id == second.id == launch_id(DANA, "token", "Talk to a client")
-    assert len(store.newest(DANA, None)) == 1
+    assert len(store.launches.newest(DANA, None)) == 1
 
 
 def test_the_id_is_the_same_in_every_version_of_the_portal() -> None:
@@ -216,7 +205,7 @@ def test_two_people_following_one_link_have_two_launches(store: Store) -> None:
 def test_a_new_launch_waits_from_now_on(store: Store) -> None:
     launch = record(store)
 
-    with store.read() as db:
+    with store.database.read() as db:
         now = now_in(db)
     assert launch.state == "waiting"
     assert now - 5 < launch.created <= now
@@ -227,7 +216,7 @@ def test_a_new_launch_waits_from_now_on(store: Store) -> None:
 def test_the_same_text_from_another_form_is_asked_about(store: Store) -> None:
     first = record(store)
 
-    recorded = store.record(DANA, EMAIL, "another form", "Talk to a client", another=False)
+    recorded = store.launches.record(DANA, EMAIL, "another form", "Talk to a client", another=False)
 
     assert recorded.launch is None
     assert recorded.earlier
@@ -237,11 +226,11 @@ def test_the_same_text_from_another_form_is_asked_about(store: Store) -> None:
 def test_the_same_text_is_asked_about_for_ten_minutes_only(store: Store) -> None:
     record(store)
     let_pass(store, SAME_AGAIN - 5)
-    assert store.record(DANA, EMAIL, "second", "Talk to a client", another=False).earlier
+    assert store.launches.record(DANA, EMAIL, "second", "Talk to a client", another=False).earlier
 
     let_pass(store, 10)
 
-    assert store.record(DANA, EMAIL, "second", "Talk to a client", another=False).launch
+    assert store.launches.record(DANA, EMAIL, "second", "Talk to a client", another=False).launch
 
 
 def test_other_peoples_texts_are_not_asked_about(store: Store) -> None:
@@ -263,15 +252,15 @@ def test_a_refused_text_is_not_asked_about(store: Store) -> None:
 
 
 def test_a_cancelled_text_is_not_asked_about(store: Store) -> None:
-    store.erase(record(store).id, DANA)
+    store.erasing.launch(record(store).id, DANA)
 
     assert record(store, token="second")
 
 
 def test_a_launch_being_created_that_was_cancelled_is_not_asked_about(store: Store) -> None:
     launch = record(store)
-    Pacer(store, 0, 0, "key").begin(launch.id)
-    store.erase(launch.id, DANA)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    store.erasing.launch(launch.id, DANA)
 
     assert record(store, token="second")
 
@@ -307,7 +296,7 @@ def test_a_waiting_launch_sent_again_keeps_its_place(store: Store) -> None:
 def test_an_erased_launch_sent_again_fills_its_row(store: Store) -> None:
     first = record(store)
     make_ready(store, first)
-    store.erase(first.id, DANA)
+    store.erasing.launch(first.id, DANA)
 
     again = record(store)
 
@@ -315,7 +304,7 @@ def test_an_erased_launch_sent_again_fills_its_row(store: Store) -> None:
     assert (again.state, again.erased, again.url) == ("waiting", None, None)
     assert (again.prompt, again.email) == ("Talk to a client", EMAIL)
     assert again.prompt_hash == sha256(b"Talk to a client").hexdigest()
-    assert store.find(first.id, DANA)
+    assert store.launches.find(first.id, DANA)
 
 
 def test_an_old_launch_sent_again_is_as_young_as_a_new_one(store: Store) -> None:
@@ -323,27 +312,27 @@ def test_an_old_launch_sent_again_is_as_young_as_a_new_one(store: Store) -> None
     first = record(store)
     make_ready(store, first)
     let_pass(store, 40 * DAY)
-    store.erase_older_than(30)
+    store.erasing.older_than(30)
     record(store)
 
-    store.erase_older_than(30)
+    store.erasing.older_than(30)
 
-    found = store.find(first.id, DANA)
+    found = store.launches.find(first.id, DANA)
     assert found
     assert found.prompt == "Talk to a client"
 
 
 def test_a_launch_sent_again_while_it_is_created_is_wanted_after_all(store: Store) -> None:
     launch = record(store)
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     lease = pacer.begin(launch.id)
     assert lease
-    store.erase(launch.id, DANA)
+    store.erasing.launch(launch.id, DANA)
 
     record(store)
     pacer.created(lease, "https://acme.app.exec.com/chat/1")
 
-    found = store.find(launch.id, DANA)
+    found = store.launches.find(launch.id, DANA)
     assert found
     assert found.state == "ready"
 
@@ -352,7 +341,8 @@ def test_the_same_text_from_many_forms_at_once_makes_one(open_store: OpenStore) 
     stores = [open_store(), open_store()]
 
     recorded = all_at_once(
-        12, lambda n: stores[n % 2].record(DANA, EMAIL, f"form-{n}", "Talk to a client", another=False)
+        12,
+        lambda n: stores[n % 2].launches.record(DANA, EMAIL, f"form-{n}", "Talk to a client", another=False),
     )
 
     made = [one.launch.id for one in recorded if one.launch]
@@ -367,7 +357,7 @@ def test_one_form_sent_many_times_at_once_makes_one(open_store: OpenStore) -> No
     launches = all_at_once(12, lambda n: record(stores[n % 2]))
 
     assert len({launch.id for launch in launches}) == 1
-    assert len(stores[0].newest(DANA, None)) == 1
+    assert len(stores[0].launches.newest(DANA, None)) == 1
 
 
 def test_no_update_is_lost(open_store: OpenStore) -> None:
@@ -376,13 +366,13 @@ def test_no_update_is_lost(open_store: OpenStore) -> None:
 
     def count_up(_: int) -> None:
         for _ in range(10):
-            with store.write() as db:
+            with store.database.write() as db:
                 pace = db.get_one(Pace, 1, with_for_update=True)
                 pace.floor = pace.floor + 1
 
     all_at_once(8, count_up)
 
-    with store.read() as db:
+    with store.database.read() as db:
         assert db.get_one(Pace, 1).floor == 80
 
 
@@ -390,28 +380,28 @@ def test_no_update_is_lost(open_store: OpenStore) -> None:
 
 
 def test_another_persons_launch_is_none(store: Store) -> None:
-    assert store.find(record(store).id, OMAR) is None
+    assert store.launches.find(record(store).id, OMAR) is None
 
 
 def test_an_unknown_launch_is_none(store: Store) -> None:
-    assert store.find(uuid4(), DANA) is None
+    assert store.launches.find(uuid4(), DANA) is None
 
 
 def test_an_erased_launch_is_none(store: Store) -> None:
     launch = record(store)
-    store.erase(launch.id, DANA)
+    store.erasing.launch(launch.id, DANA)
 
-    assert store.find(launch.id, DANA) is None
-    assert store.newest(DANA, None) == []
+    assert store.launches.find(launch.id, DANA) is None
+    assert store.launches.newest(DANA, None) == []
 
 
 def test_a_launch_to_be_erased_after_its_call_is_none(store: Store) -> None:
     launch = record(store)
-    Pacer(store, 0, 0, "key").begin(launch.id)
-    store.erase(launch.id, DANA)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    store.erasing.launch(launch.id, DANA)
 
-    assert store.find(launch.id, DANA) is None
-    assert store.newest(DANA, None) == []
+    assert store.launches.find(launch.id, DANA) is None
+    assert store.launches.newest(DANA, None) == []
 
 
 def test_a_link_is_used_by_whoever_made_something_of_it(store: Store) -> None:
@@ -419,31 +409,31 @@ def test_a_link_is_used_by_whoever_made_something_of_it(store: Store) -> None:
     later = record(store, "Another text", token="link")
     change(store, launch, created=Launch.created - 60)
 
-    used = store.used(DANA, "link")
+    used = store.launches.used(DANA, "link")
 
     assert used
     assert used.id == later.id
-    assert store.used(OMAR, "link") is None
-    assert store.used(DANA, "other") is None
+    assert store.launches.used(OMAR, "link") is None
+    assert store.launches.used(DANA, "other") is None
 
 
 def test_a_link_whose_launch_was_refused_is_not_used(store: Store) -> None:
     refuse(store, record(store, token="link"))
 
-    assert store.used(DANA, "link") is None
+    assert store.launches.used(DANA, "link") is None
 
 
 def test_a_link_whose_launch_is_to_be_erased_is_not_used(store: Store) -> None:
     launch = record(store, token="link")
-    Pacer(store, 0, 0, "key").begin(launch.id)
-    store.erase(launch.id, DANA)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    store.erasing.launch(launch.id, DANA)
 
-    assert store.used(DANA, "link") is None
+    assert store.launches.used(DANA, "link") is None
 
 
 def many(store: Store, count: int, person: str = DANA, **values: object) -> list[UUID]:
     """Put so many launches of a person there at once."""
-    with store.write() as db:
+    with store.database.write() as db:
         now = now_in(db)
         times = dict.fromkeys(("created", "queued", "not_before", "seen", "due"), now)
         fixed = {"person": person, "form_token": "t", "prompt": "Talk", "email": EMAIL, "state": "waiting"}
@@ -459,7 +449,7 @@ def test_pages_hold_every_launch_once_at_equal_times(store: Store) -> None:
     seen: list[UUID] = []
 
     before = None
-    while page := store.newest(DANA, before):
+    while page := store.launches.newest(DANA, before):
         shown = page[:PAGE]
         seen += [launch.id for launch in shown]
         before = (shown[-1].created, shown[-1].id)
@@ -471,16 +461,16 @@ def test_pages_hold_every_launch_once_at_equal_times(store: Store) -> None:
 def test_pages_go_from_new_to_old(store: Store) -> None:
     keys = many(store, 3)
     for age, key in enumerate(keys):
-        with store.write() as db:
+        with store.database.write() as db:
             db.execute(update(Launch).where(Launch.id == key).values(created=Launch.created - age * 60))
 
-    assert [launch.id for launch in store.newest(DANA, None)] == keys
+    assert [launch.id for launch in store.launches.newest(DANA, None)] == keys
 
 
 def test_a_page_brings_one_more_to_say_that_there_is_more(store: Store) -> None:
     many(store, PAGE + 5)
 
-    assert len(store.newest(DANA, None)) == PAGE + 1
+    assert len(store.launches.newest(DANA, None)) == PAGE + 1
 
 
 MILLIONS = {
@@ -504,7 +494,7 @@ def full_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def fill(store: Store) -> None:
-    postgresql = store.engine.dialect.name == "postgresql"
+    postgresql = store.database.engine.dialect.name == "postgresql"
     columns = {
         "id": "lpad(to_hex(i), 32, '0')::uuid" if postgresql else "printf('%032x', i)",
         "person": "CASE WHEN i % 200 = 0 THEN 'bead' ELSE 'cafe' || (i % 997) END",
@@ -516,11 +506,11 @@ def fill(store: Store) -> None:
         "erase_after_call": "false",
         "erased": "CASE WHEN i < 20000 THEN 1.8e9 END",
     }
-    statement = MILLIONS[store.engine.dialect.name]
-    with store.write() as db:
+    statement = MILLIONS[store.database.engine.dialect.name]
+    with store.database.write() as db:
         names, values = ", ".join(columns), ", ".join(columns.values())
         db.execute(text(statement.format(columns=names, values=values)))
-    with store.write() as db:
+    with store.database.write() as db:
         db.execute(text("ANALYZE"))
 
 
@@ -532,12 +522,12 @@ def plan_of(store: Store, ask: Callable[[Store], object]) -> str:
         if "FROM launches" in statement:
             statements.append((statement, parameters))
 
-    event.listen(store.engine, "before_cursor_execute", note)
+    event.listen(store.database.engine, "before_cursor_execute", note)
     ask(store)
-    event.remove(store.engine, "before_cursor_execute", note)
+    event.remove(store.database.engine, "before_cursor_execute", note)
     statement, parameters = statements[-1]
-    explain = "EXPLAIN QUERY PLAN " if store.engine.dialect.name == "sqlite" else "EXPLAIN "
-    with store.engine.connect() as connection:
+    explain = "EXPLAIN QUERY PLAN " if store.database.engine.dialect.name == "sqlite" else "EXPLAIN "
+    with store.database.engine.connect() as connection:
         lines = connection.exec_driver_sql(explain + statement, parameters).all()
     return "\n".join(str(line[-1]) for line in lines)
 
@@ -549,7 +539,7 @@ BUSY = "bead"
 def test_my_scenarios_are_read_in_the_order_of_an_index(
     full_store: Store, before: tuple[float, UUID] | None
 ) -> None:
-    plan = plan_of(full_store, lambda store: store.newest(BUSY, before))
+    plan = plan_of(full_store, lambda store: store.launches.newest(BUSY, before))
 
     assert "launches_of_person" in plan, plan
     assert not re.search(r"Seq Scan|^SCAN|TEMP B-TREE|\bSort\b", plan, re.MULTILINE), plan
@@ -560,8 +550,8 @@ def test_my_scenarios_are_read_in_the_order_of_an_index(
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda store: store.used(BUSY, "token-95000"),
-        lambda store: store.record(BUSY, EMAIL, "new", "A text", another=False),
+        lambda store: store.launches.used(BUSY, "token-95000"),
+        lambda store: store.launches.record(BUSY, EMAIL, "new", "A text", another=False),
     ],
     ids=["used", "record"],
 )
@@ -575,14 +565,14 @@ def test_a_persons_launches_are_found_by_index(full_store: Store, ask: Callable[
 def test_a_full_table_hands_out_the_next_place_by_index(full_store: Store) -> None:
     launch = record(full_store)
 
-    plan = plan_of(full_store, lambda store: Pacer(store, 10, 0, "key").begin(launch.id))
+    plan = plan_of(full_store, lambda store: Pacer(store.database, 10, 0, "key").begin(launch.id))
 
     assert "launches_queue" in plan, plan
     assert not re.search(r"Seq Scan|SCAN launches$", plan, re.MULTILINE), plan
 
 
 def test_erasing_finds_what_is_old_by_index(full_store: Store) -> None:
-    plan = plan_of(full_store, lambda store: store._erase_all(Launch.created < 1.7e9 + 20_100 * 300))
+    plan = plan_of(full_store, lambda store: store.erasing._erase_all(Launch.created < 1.7e9 + 20_100 * 300))
 
     assert "launches_to_erase" in plan, plan
 
@@ -594,7 +584,7 @@ def test_erasing_returns_the_text_and_keeps_no_trace_of_it(store: Store) -> None
     launch = record(store)
     make_ready(store, launch)
 
-    assert store.erase(launch.id, DANA) == "Talk to a client"
+    assert store.erasing.launch(launch.id, DANA) == "Talk to a client"
 
     left = row(store, launch)
     assert left.erased
@@ -605,34 +595,34 @@ def test_erasing_returns_the_text_and_keeps_no_trace_of_it(store: Store) -> None
 def test_a_waiting_launch_that_is_erased_is_cancelled(store: Store) -> None:
     launch = record(store)
 
-    store.erase(launch.id, DANA)
+    store.erasing.launch(launch.id, DANA)
 
     left = row(store, launch)
     assert (left.state, left.reason) == ("refused", "cancelled")
     assert left.finished
-    assert Pacer(store, 0, 0, "key").begin(launch.id) is None
+    assert Pacer(store.database, 0, 0, "key").begin(launch.id) is None
 
 
 def test_nobody_erases_anothers_launch(store: Store) -> None:
     launch = record(store)
 
-    assert store.erase(launch.id, OMAR) is None
+    assert store.erasing.launch(launch.id, OMAR) is None
 
-    assert store.find(launch.id, DANA)
+    assert store.launches.find(launch.id, DANA)
 
 
 def test_erasing_twice_is_harmless(store: Store) -> None:
     launch = record(store)
-    store.erase(launch.id, DANA)
+    store.erasing.launch(launch.id, DANA)
 
-    assert store.erase(launch.id, DANA) is None
+    assert store.erasing.launch(launch.id, DANA) is None
 
 
 def test_erasing_waits_for_the_call_under_way(store: Store) -> None:
     launch = record(store)
-    Pacer(store, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
 
-    assert store.erase(launch.id, DANA) == "Talk to a client"
+    assert store.erasing.launch(launch.id, DANA) == "Talk to a client"
 
     left = row(store, launch)
     assert (left.state, left.erased, left.erase_after_call) == ("creating", None, True)
@@ -640,23 +630,23 @@ def test_erasing_waits_for_the_call_under_way(store: Store) -> None:
 
 def test_erasing_does_not_wait_for_a_call_whose_process_died(store: Store) -> None:
     launch = record(store)
-    Pacer(store, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
     change(store, launch, lease_until=Launch.lease_until - 60)
 
-    store.erase(launch.id, DANA)
+    store.erasing.launch(launch.id, DANA)
 
     assert row(store, launch).erased
 
 
 def test_what_was_to_be_erased_after_its_call_is_erased_though_the_process_died(store: Store) -> None:
     launch = record(store)
-    Pacer(store, 0, 0, "key").begin(launch.id)
-    store.erase(launch.id, DANA)
-    store.erase_older_than(30)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    store.erasing.launch(launch.id, DANA)
+    store.erasing.older_than(30)
     assert row(store, launch).erased is None
 
     change(store, launch, lease_until=Launch.lease_until - 60)
-    store.erase_older_than(30)
+    store.erasing.older_than(30)
 
     assert row(store, launch).prompt is None
 
@@ -666,33 +656,33 @@ def test_what_is_old_is_erased_whatever_its_state(store: Store, state: str) -> N
     [key] = many(store, 1, state=state)
     let_pass(store, 30 * DAY + 60)
 
-    assert store.erase_older_than(30) == 1
+    assert store.erasing.older_than(30) == 1
 
-    with store.read() as db:
+    with store.database.read() as db:
         left = db.get_one(Launch, key)
     assert left.prompt is None
     assert left.state == ("ready" if state == "ready" else "refused")
-    assert store.erase_older_than(30) == 0
+    assert store.erasing.older_than(30) == 0
 
 
 def test_what_is_not_old_yet_stays(store: Store) -> None:
     launch = record(store)
     let_pass(store, 30 * DAY - 60)
 
-    assert store.erase_older_than(30) == 0
+    assert store.erasing.older_than(30) == 0
 
-    assert store.find(launch.id, DANA)
+    assert store.launches.find(launch.id, DANA)
 
 
 def test_an_old_launch_whose_call_is_under_way_is_erased_later(store: Store) -> None:
     launch = record(store)
-    Pacer(store, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id)
     let_pass(store, 31 * DAY)
-    assert store.erase_older_than(30) == 0
+    assert store.erasing.older_than(30) == 0
 
     change(store, launch, lease_until=Launch.lease_until - 60)
 
-    assert store.erase_older_than(30) == 1
+    assert store.erasing.older_than(30) == 1
 
 
 def test_much_is_erased_in_small_transactions(store: Store) -> None:
@@ -701,19 +691,19 @@ def test_much_is_erased_in_small_transactions(store: Store) -> None:
     let_pass(store, 31 * DAY)
     largest, erased_now = 0, 0
 
-    @event.listens_for(store.engine, "before_cursor_execute")
+    @event.listens_for(store.database.engine, "before_cursor_execute")
     def count(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
         nonlocal largest, erased_now
         if statement.startswith("UPDATE launches"):
             erased_now += len(parameters) if isinstance(parameters, list) else 1
             largest = max(largest, erased_now)
 
-    @event.listens_for(store.engine, "commit")
+    @event.listens_for(store.database.engine, "commit")
     def begin_anew(_: object) -> None:
         nonlocal erased_now
         erased_now = 0
 
-    assert store.erase_older_than(30) == 1201
+    assert store.erasing.older_than(30) == 1201
 
     assert 1 <= largest <= 500
 
@@ -724,14 +714,14 @@ def test_erasing_passes_over_what_another_is_working_on(postgresql: PostgreSQL) 
         with opened(url) as store:
             busy, _ = many(store, 2, state="ready")
             let_pass(store, 31 * DAY)
-            with store.write() as db:
+            with store.database.write() as db:
                 db.get_one(Launch, busy, with_for_update=True)
-                assert store.erase_older_than(30) == 1
-            assert store.erase_older_than(30) == 1
+                assert store.erasing.older_than(30) == 1
+            assert store.erasing.older_than(30) == 1
 
 
 def test_erasing_drops_calls_and_drafts_without_further_use(store: Store) -> None:
-    with store.write() as db:
+    with store.database.write() as db:
         now = now_in(db)
         for age in (DAY - 60, DAY + 60):
             db.add(Call(launch_id=uuid4(), person=DANA, began=now - age))
@@ -740,9 +730,9 @@ def test_erasing_drops_calls_and_drafts_without_further_use(store: Store) -> Non
             draft.address_hash, draft.created = "", now - age
             db.add(draft)
 
-    store.erase_older_than(30)
+    store.erasing.older_than(30)
 
-    with store.read() as db:
+    with store.database.read() as db:
         assert [round(now - began) for began in db.scalars(select(Call.began))] == [DAY - 60]
         assert list(db.scalars(select(Draft.id))) == [str(DRAFT_LIFETIME - 60)]
 
@@ -751,25 +741,25 @@ def test_one_persons_launches_are_erased_whatever_the_case_of_the_address(store:
     record(store)
     others = many(store, 1, OMAR, email="omar@acme.example")
 
-    assert store.erase_person("dANA@acme.example") == 1
+    assert store.erasing.person("dANA@acme.example") == 1
 
-    assert store.newest(DANA, None) == []
-    assert [launch.id for launch in store.newest(OMAR, None)] == others
+    assert store.launches.newest(DANA, None) == []
+    assert [launch.id for launch in store.launches.newest(OMAR, None)] == others
 
 
 def test_an_address_beyond_ascii_is_erased(store: Store) -> None:
     many(store, 1, email="Ärger@acme.example")
 
-    assert store.erase_person("Ärger@acme.example") == 1
+    assert store.erasing.person("Ärger@acme.example") == 1
 
 
 def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
     launch = record(store)
-    pacer = Pacer(store, 0, 0, "key")
+    pacer = Pacer(store.database, 0, 0, "key")
     lease = pacer.begin(launch.id)
     assert lease
 
-    assert store.erase_person(EMAIL) == 1
+    assert store.erasing.person(EMAIL) == 1
     pacer.created(lease, "https://acme.app.exec.com/chat/1")
 
     assert row(store, launch).url is None
@@ -785,10 +775,14 @@ def test_a_stopped_server_is_unavailable_until_it_is_back(postgresql: PostgreSQL
         with opened(url) as store:
             record(store)
             with postgresql.stopped():
-                for ask in (store.is_up, lambda: record(store), lambda: store.newest(DANA, None)):
+                for ask in (
+                    store.database.is_up,
+                    lambda: record(store),
+                    lambda: store.launches.newest(DANA, None),
+                ):
                     with pytest.raises(StoreUnavailable):
                         ask()
-            assert store.is_up()
+            assert store.database.is_up()
             assert record(store)
 
 
@@ -806,7 +800,7 @@ def test_a_server_that_only_reads_is_unavailable(postgresql: PostgreSQL) -> None
 def short_of_patience(store: Store) -> None:
     """Let SQLite wait for a lock for a moment only, instead of 8 s."""
     event.listen(
-        store.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50")
+        store.database.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50")
     )
 
 
@@ -820,14 +814,14 @@ def sqlite_store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_what_was_recorded_survives_a_power_cut(sqlite_store: Store) -> None:
-    with sqlite_store.read() as db:
+    with sqlite_store.database.read() as db:
         assert db.scalar(text("PRAGMA journal_mode")) == "wal"
         assert db.scalar(text("PRAGMA synchronous")) == 2  # FULL: on the disk with every transaction
 
 
 def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> None:
     with contextlib.closing(
-        sqlite3.connect(sqlite_store.engine.url.database or "", isolation_level=None)
+        sqlite3.connect(sqlite_store.database.engine.url.database or "", isolation_level=None)
     ) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreUnavailable):
@@ -838,16 +832,16 @@ def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> N
 
 
 def test_a_damaged_file_is_unavailable(sqlite_store: Store, tmp_path: Path) -> None:
-    sqlite_store.engine.dispose()
+    sqlite_store.database.engine.dispose()
     (tmp_path / "here.sqlite").write_bytes(b"This is no database." * 500)
 
     with pytest.raises(StoreUnavailable):
-        sqlite_store.is_up()
+        sqlite_store.database.is_up()
 
 
 def test_a_full_disk_is_unavailable(sqlite_store: Store) -> None:
     full = "PRAGMA max_page_count = 1"
-    event.listen(sqlite_store.engine, "connect", lambda connection, _: connection.execute(full))
+    event.listen(sqlite_store.database.engine, "connect", lambda connection, _: connection.execute(full))
 
     with pytest.raises(StoreUnavailable):
         record(sqlite_store, "Talk to a client. " * 5000)
@@ -855,11 +849,11 @@ def test_a_full_disk_is_unavailable(sqlite_store: Store) -> None:
 
 def test_too_many_at_once_are_unavailable(store: Store) -> None:
     """All connections of the pool are taken: the next one waits, but not for ever."""
-    store.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
-    held = [store.engine.connect() for _ in range(15)]
+    store.database.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    held = [store.database.engine.connect() for _ in range(15)]
     try:
         with pytest.raises(StoreUnavailable):
-            store.is_up()
+            store.database.is_up()
     finally:
         for connection in held:
             connection.close()
@@ -867,7 +861,7 @@ def test_too_many_at_once_are_unavailable(store: Store) -> None:
 
 def test_the_reason_says_nothing_of_what_was_to_be_stored(sqlite_store: Store) -> None:
     with contextlib.closing(
-        sqlite3.connect(sqlite_store.engine.url.database or "", isolation_level=None)
+        sqlite3.connect(sqlite_store.database.engine.url.database or "", isolation_level=None)
     ) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreUnavailable) as caught:
@@ -878,30 +872,30 @@ def test_the_reason_says_nothing_of_what_was_to_be_stored(sqlite_store: Store) -
 
 
 def test_a_mistake_in_a_statement_is_not_taken_for_an_absent_database(store: Store) -> None:
-    with pytest.raises(Exception, match="no_such_table") as caught, store.read() as db:
+    with pytest.raises(Exception, match="no_such_table") as caught, store.database.read() as db:
         db.execute(text("SELECT * FROM no_such_table"))
 
     assert not isinstance(caught.value, StoreUnavailable)
 
 
 def test_a_row_twice_is_not_taken_for_an_absent_database(store: Store) -> None:
-    with pytest.raises(IntegrityError), store.write() as db:
+    with pytest.raises(IntegrityError), store.database.write() as db:
         db.add(Pace(id=1))
 
 
 def test_a_wrong_type_is_not_taken_for_an_absent_database(store: Store) -> None:
-    with pytest.raises(StatementError), store.write() as db:
+    with pytest.raises(StatementError), store.database.write() as db:
         db.add(Call(launch_id="no uuid", person=DANA, began=0))
 
 
 def test_a_mistake_of_ours_is_not_taken_for_an_absent_database(store: Store) -> None:
     def fail(store: Store) -> None:
-        with store.write() as db:
+        with store.database.write() as db:
             db.add(Pace(id=2))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail(store)
 
-    with store.read() as db:
+    with store.database.read() as db:
         assert db.scalars(select(Pace.id)).all() == [1]

@@ -10,8 +10,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from . import auth, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
 from .config import Settings
 from .exec_api import ExecClient
-from .pace import Pacer
-from .store import Store, StoreUnavailable, migrate
+from .store import Store
+from .store.database import StoreUnavailable, migrate
+from .store.pace import Pacer
 from .transport import Limits, Transport, tls_context
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +95,9 @@ def open_store(settings: Settings) -> Store:
 
 def pacer(settings: Settings, store: Store) -> Pacer:
     access = settings.exec_api_key.get_secret_value() + ",".join(settings.exec_studio_hosts)
-    return Pacer(store, settings.exec_creations_per_minute, settings.creations_per_person_per_hour, access)
+    return Pacer(
+        store.database, settings.exec_creations_per_minute, settings.creations_per_person_per_hour, access
+    )
 
 
 def mount(app: Flask, settings: Settings) -> None:

@@ -3,7 +3,8 @@
 import argparse
 
 from .config import Settings
-from .store import Store, StoreUnavailable, migrate
+from .store import Store
+from .store.database import StoreUnavailable, migrate
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def _erase(settings: Settings, person: str | None) -> str:
     migrate(url, patience=0)
     store = Store(url)
     days = settings.retention_days
-    erased = store.erase_older_than(days) if person is None else store.erase_person(person)
+    erased = store.erasing.older_than(days) if person is None else store.erasing.person(person)
     return f"Erased {erased} launches."
 
 

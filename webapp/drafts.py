@@ -15,7 +15,10 @@ from . import auth, errors
 from .config import Settings
 from .forms import TOKEN, PromptForm
 from .pages import form_page
-from .store import DRAFT_LIFETIME, Draft, Store, StoreUnavailable, launch_id
+from .store import Store
+from .store.database import StoreUnavailable
+from .store.drafts import DRAFT_LIFETIME
+from .store.tables import Draft, launch_id
 
 bp = Blueprint("drafts", __name__)
 log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ def keep(form: PromptForm) -> Answer:
         address_hash=_hash(request.remote_addr or ""),
     )
     try:
-        kept = _store().keep_draft(draft)
+        kept = _store().drafts.keep(draft)
     except StoreUnavailable as error:
         log.error("a draft was not kept: %s", error)
         return form_page(form, errors.STORE_AWAY), 503
@@ -66,7 +69,7 @@ def show(key: str) -> Answer:
     secret = request.cookies.get(_cookie_name(key), "").partition(".")[0]
     # Not every path is one of ours, or even what a database takes for text.
     known = TOKEN.fullmatch(key) and secret
-    draft = _store().draft(key, _hash(secret), g.user.key if g.user else None) if known else None
+    draft = _store().drafts.claim(key, _hash(secret), g.user.key if g.user else None) if known else None
     if draft is None:
         page = errors.NO_DRAFT
         way_on = url_for("launches.new")
@@ -78,12 +81,12 @@ def show(key: str) -> Answer:
         )
         auth.remember_wanted(response)
         return response
-    made = _store().find(launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key)
+    made = _store().launches.find(launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key)
     if made:
         return redirect(url_for("launches.show", key=made.id), 303)
     form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
     # Sent already, with other words in it: whoever comes back here is asked.
-    sent = _store().used(g.user.key, draft.form_token)
+    sent = _store().launches.used(g.user.key, draft.form_token)
     return form_page(form, send_now=draft.send and sent is None)
 
 
@@ -91,7 +94,7 @@ def unsent() -> list[Draft]:
     """Return this browser's texts that it has not sent: two tabs signed in at once, and one lost its way."""
     cookies = [value for name, value in request.cookies.items() if name.startswith(_cookie_name(""))]
     hashes = [_hash(value.partition(".")[0]) for value in cookies]
-    return _store().unsent_drafts(hashes, g.user.key) if hashes else []
+    return _store().drafts.unsent(hashes, g.user.key) if hashes else []
 
 
 def _wants_review() -> bool:

@@ -50,7 +50,7 @@ def show() -> BaseResponse | str:
 def seen() -> Response:
     """Say whether the post of the frame with this token arrived, so that it can offer another way if not."""
     token = request.args.get("k", "")
-    return jsonify(seen=bool(TOKEN.fullmatch(token)) and _store().has_draft(token))
+    return jsonify(seen=bool(TOKEN.fullmatch(token)) and _store().drafts.has_arrived(token))
 
 
 @bp.get("/embed/diagnose")

@@ -12,7 +12,8 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
 from .oidc import SignInFailed
-from .store import Launch, StoreUnavailable
+from .store.database import StoreUnavailable
+from .store.tables import Launch
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,13 @@ from .exec_api import (
     NotAMember,
 )
 from .forms import TOKEN, PromptForm, new_token, prefill
-from .pace import Lease, Pacer
 from .pages import form_page
 from .starters import STARTERS
-from .store import PAGE, Launch, Recorded, Store, StoreUnavailable
+from .store import Store
+from .store.database import StoreUnavailable
+from .store.launches import PAGE, Recorded
+from .store.pace import Lease, Pacer
+from .store.tables import Launch
 
 bp = Blueprint("launches", __name__)
 log = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ def create() -> Answer:
 
 @bp.get("/launches")
 def index() -> Answer:
-    launches = _store().newest(g.user.key, _cursor(request.args.get("before", "")))
+    launches = _store().launches.newest(g.user.key, _cursor(request.args.get("before", "")))
     last = launches[PAGE - 1] if len(launches) > PAGE else None
     older = url_for("launches.index", before=f"{last.created!r}_{last.id}") if last else None
     return render_template("launches.html", launches=launches[:PAGE], older=older)
@@ -90,7 +93,7 @@ def show(key: UUID) -> Answer:
 @bp.post("/launches/<uuid:key>/erase")
 def erase(key: UUID) -> Answer:
     launch = _own(key)
-    text = _store().erase(key, g.user.key)
+    text = _store().erasing.launch(key, g.user.key)
     log.info("erased launch=%s", key)
     if launch.state in ("waiting", "creating") and text:
         return form_page(PromptForm(formdata=None, data=prefill(text, None)))
@@ -177,7 +180,7 @@ def _launch_page(launch: Launch) -> str:
 def _record(form: PromptForm) -> Recorded:
     another = bool(request.form.get("another"))
     token, prompt = form.form_token.data or "", form.prompt.data or ""
-    return _store().record(g.user.key, g.user.email, token, prompt, another=another)
+    return _store().launches.record(g.user.key, g.user.email, token, prompt, another=another)
 
 
 def _for_a_stranger() -> Answer:
@@ -202,11 +205,11 @@ def _prefill() -> dict[str, str]:
 
 def _link_used_before() -> Launch | None:
     token = request.args.get("request_id", "")
-    return _store().used(g.user.key, token) if TOKEN.fullmatch(token) else None
+    return _store().launches.used(g.user.key, token) if TOKEN.fullmatch(token) else None
 
 
 def _own(key: UUID) -> Launch:
-    return _store().find(key, g.user.key) or abort(404)
+    return _store().launches.find(key, g.user.key) or abort(404)
 
 
 def _cursor(before: str) -> tuple[float, UUID] | None:

@@ -20,7 +20,7 @@ from joserfc.jwk import KeySet
 from requests import RequestException
 
 from .config import Settings
-from .store import person_key
+from .store.tables import person_key
 from .transport import Limits, Transport, equip
 
 LIMITS = Limits(connect=4, headers=8, body=4, size=1024 * 1024)

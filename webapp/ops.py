@@ -6,7 +6,8 @@ import time
 
 from flask import Blueprint, Flask, Response, current_app
 
-from .store import Store, StoreUnavailable
+from .store import Store
+from .store.database import StoreUnavailable
 
 bp = Blueprint("ops", __name__)
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Say whether people can be served: 503 while the database is away."""
     try:
-        current_app.extensions["store"].is_up()
+        current_app.extensions["store"].database.is_up()
     except StoreUnavailable:
         return Response("the database does not answer\n", 503, mimetype="text/plain")
     return Response("ok\n", mimetype="text/plain")
@@ -40,7 +41,7 @@ def _erase_for_ever(app: Flask) -> None:
     days: int = app.extensions["settings"].retention_days
     while True:
         try:
-            erased = store.erase_older_than(days)
+            erased = store.erasing.older_than(days)
             log.info("erased %s launches older than %s days", erased, days)
         except StoreUnavailable as error:
             log.warning("erasing waits for the database: %s", error)

@@ -12,7 +12,7 @@ from .config import Settings
 from .errors import Page
 from .forms import PromptForm
 from .starters import STARTERS
-from .store import Draft, Launch
+from .store.tables import Draft, Launch
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -1,8 +1,8 @@
-"""Runs the migrations on the connection that `store.migrate` holds under its lock."""
+"""Runs the migrations on the connection that `store.database.migrate` holds under its lock."""
 
 from alembic import context
 
-from webapp.store import Base
+from webapp.store.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True

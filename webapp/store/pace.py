@@ -14,7 +14,9 @@ from uuid import UUID
 from sqlalchemy import distinct, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from .store import Call, Launch, Pace, Store, forget, now_in
+from .database import Database, now_in
+from .launches import forget
+from .tables import Call, Launch, Pace
 
 WINDOW = 62  # seconds: Exec's minute, and a margin for calls that arrive later than they began
 HOUR = 3600
@@ -44,15 +46,15 @@ class Outlook:
 class Pacer:
     """The shared limiter. `per_minute` is the workspace's, `per_hour` each person's; 0 is no limit."""
 
-    def __init__(self, store: Store, per_minute: int, per_hour: int, access: str) -> None:
-        self.store = store
+    def __init__(self, database: Database, per_minute: int, per_hour: int, access: str) -> None:
+        self.database = database
         self.per_minute = per_minute
         self.per_hour = per_hour
         self.access = sha256(access.encode()).hexdigest()
 
     def begin(self, key: UUID) -> Lease | None:
         """Take the lease if it is this launch's turn, else promise it a time. Its page was just seen."""
-        with self.store.write() as db:
+        with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
             launch = db.get_one(Launch, key, with_for_update=True)
             now = now_in(db)
@@ -74,7 +76,7 @@ class Pacer:
 
     def outlook(self, launch: Launch) -> Outlook:
         """Return what a waiting launch can expect, without renewing anything."""
-        with self.store.read() as db:
+        with self.database.read() as db:
             now = now_in(db)
             if launch.state == "creating" and not _is_waiting(launch, now):
                 return Outlook(0, 2)
@@ -82,7 +84,7 @@ class Pacer:
 
     def created(self, lease: Lease, url: str) -> Launch:
         """Note the session. It wins whatever happened meanwhile: the session exists."""
-        with self.store.write() as db:
+        with self.database.write() as db:
             db.get_one(Pace, 1, with_for_update=True)  # before any launch, as everywhere
             launch, now = self._leased(db, lease)
             if launch.state == "ready" or launch.erased:
@@ -97,7 +99,7 @@ class Pacer:
 
     def refused(self, lease: Lease, reason: str, detail: str) -> Launch:
         """Note that Exec will not make it; posting it again tries again."""
-        with self.store.write() as db:
+        with self.database.write() as db:
             launch, now = self._leased(db, lease)
             if _still_holds(launch, lease):
                 launch.state, launch.reason, launch.detail = "refused", reason, detail
@@ -107,7 +109,7 @@ class Pacer:
 
     def held(self, lease: Lease, reason: str) -> Launch:
         """Note a reason that only the operator can mend."""
-        with self.store.write() as db:
+        with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
             launch, now = self._leased(db, lease)
             pace.access = self.access
@@ -121,7 +123,7 @@ class Pacer:
 
     def busy(self, lease: Lease, retry_after: float) -> Launch:
         """Note that Exec asks everybody to wait; the order stays."""
-        with self.store.write() as db:
+        with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
             launch, now = self._leased(db, lease)
             pace.floor = max(pace.floor, now + retry_after)
@@ -132,7 +134,7 @@ class Pacer:
 
     def unavailable(self, lease: Lease) -> Launch:
         """Note that the outcome is unknown; the same id makes trying again safe. To the back of the queue."""
-        with self.store.write() as db:
+        with self.database.write() as db:
             launch, now = self._leased(db, lease)
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, "unavailable", now)

@@ -1,0 +1,19 @@
+"""What the portal remembers, in SQLite or PostgreSQL: one file a thing.
+
+Knows rows and times; knows nothing of Flask, of forms or of Exec's answers. The only place that speaks SQL.
+"""
+
+from .database import Database
+from .drafts import Drafts
+from .erasing import Erasing
+from .launches import Launches
+
+
+class Store:
+    """The portal's memory at one address. Raises `StoreUnavailable`."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.launches = Launches(self.database)
+        self.drafts = Drafts(self.database)
+        self.erasing = Erasing(self.database)

@@ -1,0 +1,115 @@
+"""Launches: writing an intention down before any call, finding one's own, and forgetting one."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from .database import Database, now_in
+from .tables import Launch, Pace, launch_id
+
+SAME_AGAIN = 600  # seconds within which the same text from the same person is asked about
+PAGE = 20
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of an intention: the launch, or `earlier`, one that the person should be asked about."""
+
+    launch: Launch | None
+    earlier: Launch | None = None
+
+
+class Launches:
+    """What is recorded, and one's own launches. Raises `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def record(self, person: str, email: str, form_token: str, prompt: str, *, another: bool) -> Recorded:
+        """Write down the intention before any call. The same one again finds its row."""
+        key = launch_id(person, form_token, prompt)
+        with self.database.write() as db:
+            db.get_one(Pace, 1, with_for_update=True)  # or a later one is seen, and served, before
+            now = now_in(db)
+            launch = db.get(Launch, key, with_for_update=True)
+            earlier = None if launch or another else self._earlier(db, person, prompt, now)
+            if earlier:
+                return Recorded(None, earlier)
+            if launch is None:
+                launch = Launch(id=key, person=person, form_token=form_token)
+                db.add(launch)
+            launch.erase_after_call = False  # sent again while it is being created: wanted after all
+            if launch.state not in ("creating", "ready") or launch.erased:
+                _queue(launch, email, prompt, now)
+            return Recorded(launch)
+
+    def _earlier(self, db: Session, person: str, prompt: str, now: float) -> Launch | None:
+        query = select(Launch).where(
+            Launch.person == person,
+            Launch.created > now - SAME_AGAIN,
+            Launch.prompt_hash == sha256(prompt.encode()).hexdigest(),
+            Launch.state != "refused",
+            Launch.erase_after_call.is_(False),
+        )
+        return db.scalar(query.order_by(Launch.created.desc()).limit(1))
+
+    def used(self, person: str, form_token: str) -> Launch | None:
+        """Return this person's newest launch from a link with that `request_id`."""
+        query = select(Launch).where(
+            Launch.person == person,
+            Launch.form_token == form_token,
+            Launch.erased.is_(None),
+            Launch.erase_after_call.is_(False),
+            Launch.state != "refused",
+        )
+        with self.database.read() as db:
+            return db.scalar(query.order_by(Launch.created.desc()).limit(1))
+
+    def find(self, key: UUID, person: str) -> Launch | None:
+        """Return one's own launch; another person's and an erased one are none."""
+        with self.database.read() as db:
+            launch = db.get(Launch, key)
+        if launch is None or launch.person != person or launch.erased or launch.erase_after_call:
+            return None
+        return launch
+
+    def newest(self, person: str, before: tuple[float, UUID] | None) -> list[Launch]:
+        """Return a page of one's own launches, newest first, and one more if there are older ones."""
+        query = select(Launch).where(
+            Launch.person == person, Launch.erased.is_(None), Launch.erase_after_call.is_(False)
+        )
+        if before:
+            created, key = before
+            query = query.where(
+                or_(Launch.created < created, (Launch.created == created) & (Launch.id < key)),
+                Launch.created <= created,
+            )
+        with self.database.read() as db:
+            return list(db.scalars(query.order_by(Launch.created.desc(), Launch.id.desc()).limit(PAGE + 1)))
+
+
+def forget(launch: Launch, now: float, reason: str) -> None:
+    """Drop what tells of a person's work; counts, outcomes and times remain."""
+    if launch.state != "ready":
+        launch.state, launch.reason = "refused", reason
+        launch.finished = launch.finished or now
+    launch.prompt = launch.prompt_hash = launch.email = launch.url = launch.detail = None
+    launch.held = launch.erase_after_call = False
+    launch.lease_until = None
+    launch.erased = now
+
+
+def _queue(launch: Launch, email: str, prompt: str, now: float) -> None:
+    fresh = launch.state != "waiting" or launch.erased is not None
+    launch.email, launch.prompt = email, prompt
+    launch.prompt_hash = sha256(prompt.encode()).hexdigest()
+    launch.seen = now
+    if fresh:
+        launch.state, launch.reason, launch.detail, launch.held = "waiting", None, None, False
+        # Its days count anew: or what waits again could be erased as old within the hour.
+        launch.created = launch.queued = launch.not_before = launch.due = now
+        launch.attempt = launch.attempt or 0
+        launch.erased = launch.finished = launch.url = None

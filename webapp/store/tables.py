@@ -1,0 +1,119 @@
+"""The rows that the portal remembers; `migrations/` builds their tables.
+
+All times are the database's clock, in seconds since 1970: several machines share one order.
+"""
+
+import json
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID, uuid5
+
+from sqlalchemy import Float, Index, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+LAUNCHES = UUID("7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e")  # the name space of launch ids; any UUID would do
+WAITING, KEPT = text("state = 'waiting'"), text("erased IS NULL")
+
+
+class Base(DeclarativeBase):
+    """The tables; `migrations/` builds them."""
+
+
+class Launch(Base):
+    """One person's intention to open a studio session.
+
+    `waiting` -> `creating` (a lease: one process calls Exec) -> `ready` or `refused`. `attempt` counts the
+    calls; an outcome is written only by the attempt that holds the lease.
+    """
+
+    __tablename__ = "launches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    person: Mapped[str] = mapped_column(String(64))
+    email: Mapped[str | None] = mapped_column(Text)
+    form_token: Mapped[str] = mapped_column(String(64))
+    prompt: Mapped[str | None] = mapped_column(Text)
+    prompt_hash: Mapped[str | None] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str | None] = mapped_column(String(24))
+    detail: Mapped[str | None] = mapped_column(Text)
+    held: Mapped[bool] = mapped_column(default=False)
+    url: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(default=0)
+    created: Mapped[float] = mapped_column(Float(53))
+    queued: Mapped[float] = mapped_column(Float(53))  # first come, first served
+    not_before: Mapped[float] = mapped_column(Float(53))
+    seen: Mapped[float] = mapped_column(Float(53))  # when its page last asked
+    due: Mapped[float] = mapped_column(Float(53))  # the time it was last promised
+    lease_until: Mapped[float | None] = mapped_column(Float(53))
+    finished: Mapped[float | None] = mapped_column(Float(53))
+    erase_after_call: Mapped[bool] = mapped_column(default=False)
+    erased: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (
+        Index("launches_of_person", "person", "created", "id"),
+        Index("launches_queue", "queued", postgresql_where=WAITING, sqlite_where=WAITING),
+        Index("launches_to_erase", "created", postgresql_where=KEPT, sqlite_where=KEPT),
+    )
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self.created, UTC)
+
+    @property
+    def request_id(self) -> str:
+        """What the API de-duplicates by. It holds the person: nobody else's session can come back."""
+        return f"portal-{self.id}"
+
+
+class Call(Base):
+    """A call to Exec that began; those of the last minute are what the workspace's limit counts."""
+
+    __tablename__ = "calls"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    launch_id: Mapped[UUID]
+    person: Mapped[str] = mapped_column(String(64))
+    began: Mapped[float] = mapped_column(Float(53), index=True)
+
+    __table_args__ = (Index("calls_of_person", "person", "began"),)
+
+
+class Pace(Base):
+    """One row that every process locks before it begins a call."""
+
+    __tablename__ = "pace"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    floor: Mapped[float] = mapped_column(Float(53), default=0)  # nobody calls before: Exec said so
+    held_until: Mapped[float] = mapped_column(Float(53), default=0)  # the next attempt of a held launch
+    access: Mapped[str] = mapped_column(String(64), default="")  # hash of key and hosts it was held with
+
+
+class Draft(Base):
+    """Text that nobody signed in has claimed yet, tied to one browser by the secret in its cookie."""
+
+    __tablename__ = "drafts"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    form_token: Mapped[str] = mapped_column(String(64))
+    prompt: Mapped[str] = mapped_column(Text)
+    send: Mapped[bool]  # typed on our own page: goes on by itself
+    person: Mapped[str | None] = mapped_column(String(64))
+    address_hash: Mapped[str] = mapped_column(String(64))
+    created: Mapped[float] = mapped_column(Float(53), index=True)
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self.created, UTC)
+
+
+def person_key(issuer: str, sub: str) -> str:
+    """Return what stands for a person in every row: stable, and no name or address."""
+    return sha256(json.dumps([issuer, sub]).encode()).hexdigest()
+
+
+def launch_id(person: str, form_token: str, prompt: str) -> UUID:
+    """Return the id of one person's one intention: the same wherever and however often it arrives."""
+    return uuid5(LAUNCHES, json.dumps([person, form_token, sha256(prompt.encode()).hexdigest()]))
