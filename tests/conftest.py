@@ -258,7 +258,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 def settings_of(client: FlaskClient) -> Settings:
-    settings: Settings = client.application.extensions["settings"]
+    settings: Settings = client.application.extensions["portal"].settings
     return settings
 
 

@@ -218,5 +218,5 @@ def _check_own_address(address: str, app: Flask, method: str) -> None:
 
 
 def _settings(app: Flask) -> Settings:
-    settings: Settings = app.extensions["settings"]
+    settings: Settings = app.extensions["portal"].settings
     return settings

@@ -37,7 +37,10 @@ def cookies_of(answer: TestResponse) -> dict[str, dict[str, str]]:
 
 
 def is_signed_in(client: FlaskClient) -> bool:
-    return client.get(f"{client.application.extensions['settings'].base_path}/launches").status_code == 200
+    return (
+        client.get(f"{client.application.extensions['portal'].settings.base_path}/launches").status_code
+        == 200
+    )
 
 
 # The session
@@ -426,7 +429,7 @@ def test_health_answers_at_the_root_too(mounted: FlaskClient, path: str) -> None
 
 
 def sign_out(client: FlaskClient, page: Fetch, **headers: str) -> TestResponse:
-    path = client.application.extensions["settings"].base_path
+    path = client.application.extensions["portal"].settings.base_path
     token = page(client, f"{path}/").find("input", name="csrf_token")[0].attrs["value"]
     return client.post(f"{path}/sign-out", data={"csrf_token": token}, headers=headers)
 

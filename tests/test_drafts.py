@@ -34,7 +34,7 @@ def person() -> str:
 
 @pytest.fixture
 def store(app: Flask) -> Store:
-    store: Store = app.extensions["store"]
+    store: Store = app.extensions["portal"].store
     return store
 
 
@@ -348,7 +348,7 @@ def test_a_draft_that_never_was_is_not_there(
 
         page(client, f"/drafts/{key}", 404)
 
-        app.extensions["store"].database.engine.dispose()
+        app.extensions["portal"].store.database.engine.dispose()
 
 
 def test_a_draft_without_its_cookie_is_not_there(

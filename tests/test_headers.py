@@ -82,7 +82,7 @@ def test_only_pages_with_the_prompt_may_post_onwards(answers: list[tuple[Rule, T
 
 def test_the_form_may_lead_to_the_studio_and_on(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
     sign_in(client)
-    settings = client.application.extensions["settings"]
+    settings = client.application.extensions["portal"].settings
     allowed = policy_of(page(client).response)["form-action"].split()
     assert allowed == ["'self'", "https:", f"http://{settings.exec_studio_hosts[0]}"]
 

@@ -52,7 +52,7 @@ def other(app: Flask, sign_in: SignIn) -> FlaskClient:
 
 @pytest.fixture
 def store(app: Flask) -> Store:
-    store: Store = app.extensions["store"]
+    store: Store = app.extensions["portal"].store
     return store
 
 
@@ -916,7 +916,7 @@ def test_a_text_survives_an_absent_database(
 
         assert is_studio(client.post("/launches", data=refused.fields).location, sandbox)
         assert client.get("/readyz").status_code == 200
-        app.extensions["store"].database.engine.dispose()
+        app.extensions["portal"].store.database.engine.dispose()
     assert fields["prompt"].splitlines()[0] not in caplog.text
 
 
@@ -963,5 +963,5 @@ def test_everything_works_below_a_path(
 
     assert answer.location.startswith("/scenarios/launches/")
     page(client, answer.location)
-    make_due(client.application.extensions["store"])
+    make_due(client.application.extensions["portal"].store)
     assert is_studio(client.get(f"{answer.location}?go=1").location, sandbox)

@@ -34,7 +34,7 @@ def test_a_persons_pages_keep_the_house_rules(
 ) -> None:
     client = make_app(public_url=public_url).test_client()
     sign_in(client)
-    answer = client.get(client.application.extensions["settings"].base_path + path)
+    answer = client.get(client.application.extensions["portal"].settings.base_path + path)
     assert page(client, answer, answer.status_code).h1
 
 

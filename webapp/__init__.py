@@ -10,6 +10,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from . import auth, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
 from .config import Settings
 from .exec_api import ExecClient
+from .oidc import Provider
+from .portal import Portal
 from .store import Store
 from .store.database import StoreUnavailable, migrate
 from .store.pace import Pacer
@@ -24,19 +26,23 @@ POOL = 500
 def create_app(settings: Settings) -> Flask:
     """Build the portal from its settings, on a database that is up to date."""
     app = Flask(__name__, template_folder=ROOT / "templates", static_folder=ROOT / "static")
-    app.extensions["settings"] = settings
+    app.extensions["portal"] = build(settings)
     configure(app, settings)
     pages.init_app(app, settings)
     send_headers(app, settings)
     errors.init_app(app)
-    auth.init_app(app, settings, transport(settings, oidc.LIMITS))
-    drafts.init_app(app)
-    embed.init_app(app)
-    store = open_store(settings)
-    launches.init_app(app, store, pacer(settings, store), exec_client(settings))
-    app.register_blueprint(ops.bp)
+    auth.init_app(app)
+    for resource in (launches, drafts, embed, ops):
+        app.register_blueprint(resource.bp)
     mount(app, settings)
     return app
+
+
+def build(settings: Settings) -> Portal:
+    """Put the parts together; nothing of them knows Flask."""
+    store = open_store(settings)
+    provider = Provider(settings, transport(settings, oidc.LIMITS))
+    return Portal(settings, store, pacer(settings, store), exec_client(settings), provider)
 
 
 def configure(app: Flask, settings: Settings) -> None:
@@ -55,6 +61,7 @@ def configure(app: Flask, settings: Settings) -> None:
         SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=256 * 1024,
         MAX_FORM_MEMORY_SIZE=256 * 1024,
+        WTF_CSRF_CHECK_DEFAULT=False,  # `auth.refuse_forged_posts` asks for it
         WTF_CSRF_TIME_LIMIT=None,  # people type for hours; the token lives as long as the session
         WTF_CSRF_SSL_STRICT=False,  # compares with the request's host, which a proxy may rewrite
     )

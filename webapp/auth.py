@@ -11,7 +11,6 @@ from flask import (
     Blueprint,
     Flask,
     Response,
-    current_app,
     g,
     make_response,
     redirect,
@@ -24,9 +23,8 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
-from .config import Settings
-from .oidc import PENDING, PromptRefused, Provider, Stale, User
-from .transport import Transport
+from .oidc import PENDING, PromptRefused, Stale, User
+from .portal import current_portal
 
 bp = Blueprint("auth", __name__)
 log = logging.getLogger(__name__)
@@ -66,13 +64,17 @@ class WantedTooLong(Exception):
     """The address, prefilled text and all, does not fit into cookies."""
 
 
-def init_app(app: Flask, settings: Settings, transport: Transport) -> None:
-    app.extensions["provider"] = Provider(settings, transport)
-    app.extensions["wanted"] = URLSafeTimedSerializer(settings.secret_keys[::-1], salt="wanted")
+# Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
+CARRIES_TEXT = frozenset({"launches.create", "drafts.create"})
+
+csrf = CSRFProtect()
+
+
+def init_app(app: Flask) -> None:
     app.before_request(load_user)  # first: every page that refuses something says who is signed in
-    CSRFProtect(app)
+    csrf.init_app(app)
+    app.before_request(refuse_forged_posts)
     app.before_request(refuse_strangers)
-    app.before_request(refuse_foreign_posts)
     app.register_blueprint(bp)
 
 
@@ -98,10 +100,12 @@ def refuse_strangers() -> BaseResponse | None:
     return response
 
 
-def refuse_foreign_posts() -> None:
-    """Hold posts to our origin, except those of a text: they give it back instead."""
-    lenient = request.endpoint in ("launches.create", "drafts.create")
-    if request.method == "POST" and not lenient and not from_our_own_page():
+def refuse_forged_posts() -> None:
+    """Hold posts to the page's token and our origin, except those of a text: they give it back instead."""
+    if request.method != "POST" or request.endpoint is None or request.endpoint in CARRIES_TEXT:
+        return
+    csrf.protect()
+    if not from_our_own_page():
         raise CSRFError("posted from another site")
 
 
@@ -123,7 +127,7 @@ def sign_in() -> BaseResponse:
 @bp.get("/sign-in/callback")
 def callback() -> BaseResponse:
     try:
-        user = _provider().finish(request.args)
+        user = current_portal.provider.finish(request.args)
     except PromptRefused:
         return _to_the_provider("login")
     except Stale:
@@ -133,7 +137,7 @@ def callback() -> BaseResponse:
     others = {key: value for key, value in session.items() if key.startswith(PENDING)}
     session.clear()
     session.update(others)
-    session["user"] = {**asdict(user), "until": time.time() + _settings().session_hours * 3600}
+    session["user"] = {**asdict(user), "until": time.time() + current_portal.settings.session_hours * 3600}
     session.permanent = True
     log.info("signed in")
     return _go_where_wanted()
@@ -144,8 +148,8 @@ def sign_out() -> str:
     """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
     session.clear()
     g.user = None
-    signed_out_address = _settings().public_url + "/signed-out"
-    address = _provider().end_session_address(signed_out_address)
+    signed_out_address = current_portal.settings.public_url + "/signed-out"
+    address = current_portal.provider.end_session_address(signed_out_address)
     return render_template("signing_out.html", address=address or url_for("auth.signed_out"))
 
 
@@ -159,13 +163,13 @@ def from_our_own_page() -> bool:
 
     `Sec-Fetch-Site` is no help: WebKit calls our own framed page a stranger's.
     """
-    return request.headers.get("Origin", _settings().origin) == _settings().origin
+    return request.headers.get("Origin", current_portal.settings.origin) == current_portal.settings.origin
 
 
 def remember_wanted(response: BaseResponse) -> None:
     """Keep this request's path and query for after the sign-in. Raises `WantedTooLong`."""
     query = request.query_string.decode("ascii", "ignore")
-    wanted = current_app.extensions["wanted"].dumps(request.path + (f"?{query}" if query else ""))
+    wanted = _wanted_signer().dumps(request.path + (f"?{query}" if query else ""))
     if len(wanted) > WANTED_PIECES * WANTED_PIECE_SIZE:
         raise WantedTooLong
     for number in range(WANTED_PIECES):
@@ -173,17 +177,23 @@ def remember_wanted(response: BaseResponse) -> None:
         _set_wanted_cookie(response, number, piece)
 
 
+def _wanted_signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_portal.settings.secret_keys[::-1], salt="wanted")
+
+
 def _to_the_provider(prompt: str | None) -> BaseResponse:
-    return redirect(_provider().begin(_settings().public_url + "/sign-in/callback", prompt), 303)
+    return redirect(
+        current_portal.provider.begin(current_portal.settings.public_url + "/sign-in/callback", prompt), 303
+    )
 
 
 def _go_where_wanted() -> BaseResponse:
     pieces = "".join(request.cookies.get(f"wanted-{number}", "") for number in range(WANTED_PIECES))
     try:
-        wanted = current_app.extensions["wanted"].loads(pieces, max_age=WANTED_LIFETIME)
+        wanted = _wanted_signer().loads(pieces, max_age=WANTED_LIFETIME)
     except BadData:
         wanted = "/"
-    response = redirect(_settings().base_path + wanted, 303)
+    response = redirect(current_portal.settings.base_path + wanted, 303)
     for number in range(WANTED_PIECES):
         _set_wanted_cookie(response, number, "")
     return response
@@ -195,15 +205,7 @@ def _set_wanted_cookie(response: BaseResponse, number: int, piece: str) -> None:
         piece,
         max_age=WANTED_LIFETIME if piece else 0,
         path=url_for("auth.sign_in"),
-        secure=_settings().is_https,
+        secure=current_portal.settings.is_https,
         httponly=True,
         samesite="Lax",
     )
-
-
-def _settings() -> Settings:
-    return current_app.extensions["settings"]  # type: ignore[no-any-return]
-
-
-def _provider() -> Provider:
-    return current_app.extensions["provider"]  # type: ignore[no-any-return]

@@ -8,14 +8,13 @@ import secrets
 import time
 from hashlib import sha256
 
-from flask import Blueprint, Flask, current_app, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth, errors
-from .config import Settings
 from .forms import TOKEN, PromptForm
 from .pages import form_page
-from .store import Store
+from .portal import current_portal
 from .store.database import StoreUnavailable
 from .store.drafts import DRAFT_LIFETIME
 from .store.tables import Draft, launch_id
@@ -27,11 +26,6 @@ MOST_COOKIES = 5
 Answer = BaseResponse | str | tuple[str, int]
 
 
-def init_app(app: Flask) -> None:
-    app.extensions["csrf"].exempt(create)  # open to strangers: it creates nothing but a draft
-    app.register_blueprint(bp)
-
-
 @bp.post("/embed")
 def create() -> Answer:
     return keep(PromptForm(meta={"csrf": False}))
@@ -41,7 +35,7 @@ def keep(form: PromptForm) -> Answer:
     """Keep the text of a stranger's post and go where it waits for the sign-in."""
     if not form.validate():
         return form_page(form), 422
-    ours = request.headers.get("Origin") == _settings().origin
+    ours = request.headers.get("Origin") == current_portal.settings.origin
     secret = secrets.token_urlsafe(24)
     draft = Draft(
         id=secrets.token_urlsafe(16),
@@ -53,7 +47,7 @@ def keep(form: PromptForm) -> Answer:
         address_hash=_hash(request.remote_addr or ""),
     )
     try:
-        kept = _store().drafts.keep(draft)
+        kept = current_portal.store.drafts.keep(draft)
     except StoreUnavailable as error:
         log.error("a draft was not kept: %s", error)
         return form_page(form, errors.STORE_AWAY), 503
@@ -69,7 +63,11 @@ def show(key: str) -> Answer:
     secret = request.cookies.get(_cookie_name(key), "").partition(".")[0]
     # Not every path is one of ours, or even what a database takes for text.
     known = TOKEN.fullmatch(key) and secret
-    draft = _store().drafts.claim(key, _hash(secret), g.user.key if g.user else None) if known else None
+    draft = (
+        current_portal.store.drafts.claim(key, _hash(secret), g.user.key if g.user else None)
+        if known
+        else None
+    )
     if draft is None:
         page = errors.NO_DRAFT
         way_on = url_for("launches.new")
@@ -81,12 +79,14 @@ def show(key: str) -> Answer:
         )
         auth.remember_wanted(response)
         return response
-    made = _store().launches.find(launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key)
+    made = current_portal.store.launches.find(
+        launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key
+    )
     if made:
         return redirect(url_for("launches.show", key=made.id), 303)
     form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
     # Sent already, with other words in it: whoever comes back here is asked.
-    sent = _store().launches.used(g.user.key, draft.form_token)
+    sent = current_portal.store.launches.used(g.user.key, draft.form_token)
     return form_page(form, send_now=draft.send and sent is None)
 
 
@@ -94,17 +94,17 @@ def unsent() -> list[Draft]:
     """Return this browser's texts that it has not sent: two tabs signed in at once, and one lost its way."""
     cookies = [value for name, value in request.cookies.items() if name.startswith(_cookie_name(""))]
     hashes = [_hash(value.partition(".")[0]) for value in cookies]
-    return _store().drafts.unsent(hashes, g.user.key) if hashes else []
+    return current_portal.store.drafts.unsent(hashes, g.user.key) if hashes else []
 
 
 def _wants_review() -> bool:
     """Whether one more press is asked for; a framed text can ask for it, never for less."""
     framed = request.endpoint == "drafts.create"
-    return bool(request.form.get("review")) or (framed and _settings().embed_review)
+    return bool(request.form.get("review")) or (framed and current_portal.settings.embed_review)
 
 
 def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
-    settings = _settings()
+    settings = current_portal.settings
     path = settings.base_path or "/"
     options = {"path": path, "secure": settings.is_https, "httponly": True, "samesite": "Lax"}
     value = f"{secret}.{time.time_ns()}"
@@ -116,17 +116,9 @@ def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
 
 
 def _cookie_name(key: str) -> str:
-    settings = _settings()
+    settings = current_portal.settings
     return ("__Host-d-" if settings.is_https and not settings.base_path else "d-") + key[:8]
 
 
 def _hash(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
-
-
-def _settings() -> Settings:
-    return current_app.extensions["settings"]  # type: ignore[no-any-return]
-
-
-def _store() -> Store:
-    return current_app.extensions["store"]  # type: ignore[no-any-return]

@@ -8,9 +8,7 @@ from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
-    Flask,
     Response,
-    current_app,
     g,
     jsonify,
     redirect,
@@ -20,9 +18,9 @@ from flask import (
 )
 from werkzeug.wrappers import Response as BaseResponse
 
-from .config import HOST, LOOPBACK, Settings
+from .config import HOST, LOOPBACK
 from .forms import LONGEST_PROMPT, TOKEN, PromptForm, prefill
-from .store import Store
+from .portal import current_portal
 
 bp = Blueprint("embed", __name__)
 
@@ -30,10 +28,6 @@ HEIGHT = 640  # pixels that hold the frame's content, its notices included, from
 
 # What a frame needs where a platform insists on a sandbox; the diagnosis names what is missing.
 SANDBOX = "allow-forms allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox"
-
-
-def init_app(app: Flask) -> None:
-    app.register_blueprint(bp)
 
 
 @bp.get("/embed")
@@ -50,14 +44,14 @@ def show() -> BaseResponse | str:
 def seen() -> Response:
     """Say whether the post of the frame with this token arrived, so that it can offer another way if not."""
     token = request.args.get("k", "")
-    return jsonify(seen=bool(TOKEN.fullmatch(token)) and _store().drafts.has_arrived(token))
+    return jsonify(seen=bool(TOKEN.fullmatch(token)) and current_portal.store.drafts.has_arrived(token))
 
 
 @bp.get("/embed/diagnose")
 def diagnose() -> str:
     """Say what the surrounding page allows; opened by itself, build the frame to paste."""
     g.framed = True
-    settings = _settings()
+    settings = current_portal.settings
     asked = request.args.get("page", "").strip()
     origin = origin_of(asked)
     return render_template(
@@ -100,11 +94,3 @@ def is_listed(origin: str, listed: tuple[str, ...]) -> bool:
         parents.append(f"{scheme}://*.{parent}")
         parent = parent.partition(".")[2]
     return not {origin, *parents}.isdisjoint(listed)
-
-
-def _settings() -> Settings:
-    return current_app.extensions["settings"]  # type: ignore[no-any-return]
-
-
-def _store() -> Store:
-    return current_app.extensions["store"]  # type: ignore[no-any-return]

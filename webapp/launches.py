@@ -4,15 +4,13 @@ import logging
 import math
 from uuid import UUID
 
-from flask import Blueprint, Flask, abort, current_app, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth, drafts, errors
 from .auth import WantedTooLong
-from .config import Settings
 from .exec_api import (
     ExecBusy,
-    ExecClient,
     ExecError,
     ExecRefusedKey,
     ExecRefusedRequest,
@@ -21,11 +19,11 @@ from .exec_api import (
 )
 from .forms import TOKEN, PromptForm, new_token, prefill
 from .pages import form_page
+from .portal import current_portal
 from .starters import STARTERS
-from .store import Store
 from .store.database import StoreUnavailable
 from .store.launches import PAGE, Recorded
-from .store.pace import Lease, Pacer
+from .store.pace import Lease
 from .store.tables import Launch
 
 bp = Blueprint("launches", __name__)
@@ -33,12 +31,6 @@ log = logging.getLogger(__name__)
 
 LONG_WAIT = 600  # seconds; nobody watches a countdown of hours
 Answer = BaseResponse | str | tuple[str, int] | tuple[str, int, dict[str, str]]
-
-
-def init_app(app: Flask, store: Store, pacer: Pacer, client: ExecClient) -> None:
-    app.extensions.update(store=store, pacer=pacer, exec=client)
-    app.extensions["csrf"].exempt(create)  # a stranger's post has no session; `create` checks the others
-    app.register_blueprint(bp)
 
 
 @bp.get("/")
@@ -72,7 +64,7 @@ def create() -> Answer:
 
 @bp.get("/launches")
 def index() -> Answer:
-    launches = _store().launches.newest(g.user.key, _cursor(request.args.get("before", "")))
+    launches = current_portal.store.launches.newest(g.user.key, _cursor(request.args.get("before", "")))
     last = launches[PAGE - 1] if len(launches) > PAGE else None
     older = url_for("launches.index", before=f"{last.created!r}_{last.id}") if last else None
     return render_template("launches.html", launches=launches[:PAGE], older=older)
@@ -93,7 +85,7 @@ def show(key: UUID) -> Answer:
 @bp.post("/launches/<uuid:key>/erase")
 def erase(key: UUID) -> Answer:
     launch = _own(key)
-    text = _store().erasing.launch(key, g.user.key)
+    text = current_portal.store.erasing.launch(key, g.user.key)
     log.info("erased launch=%s", key)
     if launch.state in ("waiting", "creating") and text:
         return form_page(PromptForm(formdata=None, data=prefill(text, None)))
@@ -102,19 +94,19 @@ def erase(key: UUID) -> Answer:
 
 def attempt(launch: Launch) -> Launch:
     """Call Exec if it is this launch's turn; return the launch as it stands then."""
-    lease = _pacer().begin(launch.id)
+    lease = current_portal.pacer.begin(launch.id)
     if lease is None:
         return _own(launch.id)
     prompt, email = lease.launch.prompt or "", lease.launch.email or ""
     try:
-        made = _exec().create_scenario_studio_session(email, prompt, launch.request_id)
+        made = current_portal.exec.create_scenario_studio_session(email, prompt, launch.request_id)
     except ExecError as error:
         return _not_created(lease, error)
     log.info("created launch=%s attempt=%s is_new=%s", launch.id, lease.attempt, made.is_new)
     if not made.is_new and lease.attempt == 1:
         log.warning("launch=%s existed already at its first attempt", launch.id)
     try:
-        return _pacer().created(lease, made.url)
+        return current_portal.pacer.created(lease, made.url)
     except StoreUnavailable as error:
         # The person arrives all the same; the same id finds the same session when the lease has run out.
         log.error("launch=%s was created but not recorded: %s", launch.id, error)
@@ -128,17 +120,17 @@ def _not_created(lease: Lease, error: ExecError) -> Launch:
     log.log(level, "not created launch=%s attempt=%s: %r", lease.launch.id, lease.attempt, error)
     match error:
         case NotAMember():
-            return _pacer().refused(lease, "not_a_member", "")
+            return current_portal.pacer.refused(lease, "not_a_member", "")
         case ExecRefusedRequest():
-            return _pacer().refused(lease, "not_accepted", error.message)
+            return current_portal.pacer.refused(lease, "not_accepted", error.message)
         case ExecRefusedKey():
-            return _pacer().held(lease, "no_access")
+            return current_portal.pacer.held(lease, "no_access")
         case ExecUntrusted():
-            return _pacer().held(lease, "untrusted")
+            return current_portal.pacer.held(lease, "untrusted")
         case ExecBusy():
-            return _pacer().busy(lease, error.retry_after)
+            return current_portal.pacer.busy(lease, error.retry_after)
         case _:
-            return _pacer().unavailable(lease)
+            return current_portal.pacer.unavailable(lease)
 
 
 def _answer(launch: Launch, form: PromptForm) -> Answer:
@@ -155,8 +147,8 @@ def _answer(launch: Launch, form: PromptForm) -> Answer:
         "recorded",
         launch.form_token,
         max_age=30 * 24 * 3600,
-        path=_settings().base_path or "/",
-        secure=_settings().is_https,
+        path=current_portal.settings.base_path or "/",
+        secure=current_portal.settings.is_https,
         samesite="Lax",
     )
     return response
@@ -164,7 +156,7 @@ def _answer(launch: Launch, form: PromptForm) -> Answer:
 
 def _launch_page(launch: Launch) -> str:
     waits = launch.state in ("waiting", "creating")
-    outlook = _pacer().outlook(launch) if waits else None
+    outlook = current_portal.pacer.outlook(launch) if waits else None
     seconds = math.ceil(outlook.seconds) if outlook else 0
     return render_template(
         "launch.html",
@@ -180,7 +172,7 @@ def _launch_page(launch: Launch) -> str:
 def _record(form: PromptForm) -> Recorded:
     another = bool(request.form.get("another"))
     token, prompt = form.form_token.data or "", form.prompt.data or ""
-    return _store().launches.record(g.user.key, g.user.email, token, prompt, another=another)
+    return current_portal.store.launches.record(g.user.key, g.user.email, token, prompt, another=another)
 
 
 def _for_a_stranger() -> Answer:
@@ -205,11 +197,11 @@ def _prefill() -> dict[str, str]:
 
 def _link_used_before() -> Launch | None:
     token = request.args.get("request_id", "")
-    return _store().launches.used(g.user.key, token) if TOKEN.fullmatch(token) else None
+    return current_portal.store.launches.used(g.user.key, token) if TOKEN.fullmatch(token) else None
 
 
 def _own(key: UUID) -> Launch:
-    return _store().launches.find(key, g.user.key) or abort(404)
+    return current_portal.store.launches.find(key, g.user.key) or abort(404)
 
 
 def _cursor(before: str) -> tuple[float, UUID] | None:
@@ -224,19 +216,3 @@ def _is_deliberate() -> bool:
     """Whether this request is a person's or their page's own, not a browser's or a mail scanner's guess."""
     purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
     return request.method == "GET" and "prefetch" not in purpose
-
-
-def _settings() -> Settings:
-    return current_app.extensions["settings"]  # type: ignore[no-any-return]
-
-
-def _store() -> Store:
-    return current_app.extensions["store"]  # type: ignore[no-any-return]
-
-
-def _pacer() -> Pacer:
-    return current_app.extensions["pacer"]  # type: ignore[no-any-return]
-
-
-def _exec() -> ExecClient:
-    return current_app.extensions["exec"]  # type: ignore[no-any-return]

@@ -4,9 +4,9 @@ import logging
 import threading
 import time
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response
 
-from .store import Store
+from .portal import current_portal, portal_of
 from .store.database import StoreUnavailable
 
 bp = Blueprint("ops", __name__)
@@ -25,7 +25,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Say whether people can be served: 503 while the database is away."""
     try:
-        current_app.extensions["store"].database.is_up()
+        current_portal.store.database.is_up()
     except StoreUnavailable:
         return Response("the database does not answer\n", 503, mimetype="text/plain")
     return Response("ok\n", mimetype="text/plain")
@@ -37,11 +37,11 @@ def start_erasing(app: Flask) -> None:
 
 
 def _erase_for_ever(app: Flask) -> None:
-    store: Store = app.extensions["store"]
-    days: int = app.extensions["settings"].retention_days
+    portal = portal_of(app)
+    days = portal.settings.retention_days
     while True:
         try:
-            erased = store.erasing.older_than(days)
+            erased = portal.store.erasing.older_than(days)
             log.info("erased %s launches older than %s days", erased, days)
         except StoreUnavailable as error:
             log.warning("erasing waits for the database: %s", error)
