@@ -1,10 +1,14 @@
 """What a person reads when something is wrong: its own words, its own status, and a way on."""
 
 import re
+from typing import get_args
 
 import pytest
 from conftest import Fetch, MakeApp, SignIn
 from flask.testing import FlaskClient
+
+from webapp import errors
+from webapp.store.tables import Launch, Reason
 
 ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
 
@@ -75,3 +79,12 @@ def test_nothing_of_the_inside_is_ever_shown(client: FlaskClient, page: Fetch) -
         answer = client.get(path)
         shown = page(client, answer, answer.status_code).main.words
         assert not re.search(r"Traceback|werkzeug|flask|python|\.py", shown, re.IGNORECASE)
+
+
+def test_every_reason_has_words() -> None:
+    assert set(errors.REASONS) == set(get_args(Reason))
+
+
+def test_a_reason_of_a_newer_release_has_words_too() -> None:
+    launch = Launch(reason="of_tomorrow", email="dana@acme.example", detail=None)
+    assert errors.explain(launch) is not None

@@ -424,7 +424,12 @@ def test_the_first_to_come_is_served_first_however_slowly_it_is_written(
                 person, "anna@acme.example", "token", "A text", another=False
             ).launch
             assert launch is not None
-            return Pacer(store.database, per_minute=1, per_hour=0, access="").begin(launch.id) is not None
+            return (
+                Pacer(store.database, per_minute=1, per_hour=0, access="").begin(
+                    launch.id, "anna@acme.example"
+                )
+                is not None
+            )
 
         with Session(store.database.engine) as other:
             other.add(row)

@@ -24,6 +24,7 @@ ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
 # What stands at the bottom imports no sibling but these.
 BOTTOM = {
     "config": set(),
+    "attempts": {"exec_api", "store"},
     "exec_api": {"transport"},
     "forms": set(),
     "headers": set(),
@@ -125,6 +126,10 @@ def test_nothing_is_imported_inside_a_function(path: Path) -> None:
     for function in functions(path):
         inside = [node for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
         assert not inside, f"{function.name} imports something"
+
+
+def test_an_attempt_knows_nothing_of_flask() -> None:
+    assert "flask" not in {name.split(".")[0] for name in imports(WEBAPP / "attempts.py")}
 
 
 def test_the_entry_is_two_imports_and_one_line() -> None:

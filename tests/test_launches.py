@@ -96,7 +96,7 @@ def is_studio(address: str, sandbox: Sandbox) -> bool:
 
 
 def levels(caplog: pytest.LogCaptureFixture) -> set[str]:
-    return {record.levelname for record in caplog.records if record.name == "webapp.launches"}
+    return {record.levelname for record in caplog.records if record.name == "webapp.attempts"}
 
 
 # --- What Exec's answers become

@@ -18,6 +18,7 @@ from webapp.store.pace import ABSENT, HELD, HOUR, LEASE, VOID, WINDOW, Lease, Ou
 from webapp.store.tables import Call, Launch, Pace, person_key
 
 URL = "https://acme.app.exec.com/chat/1"
+EMAIL = "dana@acme.example"
 DANA = person_key("https://idp.example", "dana")
 TIMES = ("created", "queued", "not_before", "seen", "due", "lease_until", "finished")
 
@@ -33,9 +34,7 @@ def queue(pacer: Pacer, count: int = 1, person: str | None = None) -> list[Launc
     launches = []
     for number in range(count):
         who = person or person_key("https://idp.example", str(uuid4()))
-        recorded = Launches(pacer.database).record(
-            who, "dana@acme.example", "t", f"{number} {uuid4()}", another=False
-        )
+        recorded = Launches(pacer.database).record(who, EMAIL, "t", f"{number} {uuid4()}", another=False)
         assert recorded.launch
         launches.append(recorded.launch)
     return launches
@@ -57,11 +56,11 @@ def now(pacer: Pacer, launch: Launch) -> Launch:
 
 def ask(pacer: Pacer, *launches: Launch) -> list[Launch]:
     """Let the pages of these ask, in this order; return those that may call now."""
-    return [launch for launch in launches if pacer.begin(launch.id)]
+    return [launch for launch in launches if pacer.begin(launch.id, EMAIL)]
 
 
 def take(pacer: Pacer, launch: Launch) -> Lease:
-    lease = pacer.begin(launch.id)
+    lease = pacer.begin(launch.id, EMAIL)
     assert lease, pacer.outlook(now(pacer, launch))
     return lease
 
@@ -130,7 +129,7 @@ def test_many_threads_of_many_machines_keep_the_limit_and_the_order(open_store: 
     def press(number: int) -> bool:
         together.wait()
         pacer = pacers[number % 4]
-        lease = pacer.begin(launches[number].id)
+        lease = pacer.begin(launches[number].id, EMAIL)
         if lease:
             pacer.created(lease, URL)
         return lease is not None
@@ -154,7 +153,7 @@ def test_one_launch_that_many_ask_for_is_called_for_once(open_store: OpenStore) 
 
     def press(number: int) -> bool:
         together.wait()
-        return pacers[number % 4].begin(launch.id) is not None
+        return pacers[number % 4].begin(launch.id, EMAIL) is not None
 
     with ThreadPoolExecutor(12) as threads:
         assert sum(threads.map(press, range(12))) == 1
@@ -175,7 +174,7 @@ def test_whatever_happens_the_limit_holds(pacer: Pacer, seed: int) -> None:
     for _ in range(40):
         let_pass(pacer, chance.choice([0.5, 3, 12, 40, 170]))
         for launch in chance.sample(launches, 4):
-            lease = pacer.begin(launch.id)
+            lease = pacer.begin(launch.id, EMAIL)
             if lease is None:
                 continue
             outcomes = ["created", "unavailable", "busy", "held", "process died"]
@@ -330,7 +329,7 @@ def test_a_session_is_noted(pacer: Pacer) -> None:
 
     assert (noted.state, noted.url, noted.reason, noted.lease_until) == ("ready", URL, None, None)
     assert noted.finished
-    assert pacer.begin(launch.id) is None
+    assert pacer.begin(launch.id, EMAIL) is None
 
 
 def test_a_refusal_is_noted(pacer: Pacer) -> None:
@@ -339,7 +338,7 @@ def test_a_refusal_is_noted(pacer: Pacer) -> None:
     noted = pacer.refused(take(pacer, launch), "not_accepted", "Too long")
 
     assert (noted.state, noted.reason, noted.detail) == ("refused", "not_accepted", "Too long")
-    assert pacer.begin(launch.id) is None
+    assert pacer.begin(launch.id, EMAIL) is None
 
 
 def test_busy_stops_everybody_for_as_long_as_exec_says(pacer: Pacer) -> None:
@@ -428,7 +427,7 @@ def test_one_held_launch_is_tried_in_five_minutes_for_all(pacer: Pacer) -> None:
         let_pass(pacer, HELD - 5)
         assert ask(pacer, *launches) == [], "all pages are open"
         let_pass(pacer, 5.1)
-        begun = [pacer.begin(launch.id) for launch in launches]
+        begun = [pacer.begin(launch.id, EMAIL) for launch in launches]
         [lease] = [lease for lease in begun if lease]
         tried.append(lease.launch.id)
         pacer.held(lease, "no_access")
@@ -536,7 +535,7 @@ def test_a_released_launch_is_not_explained_by_what_held_it(pacer: Pacer) -> Non
 
     let_pass(pacer, WINDOW + 0.1)
     hold(pacer, held[0])
-    Pacer(pacer.database, 3, 0, "new key").begin(held[1].id)
+    Pacer(pacer.database, 3, 0, "new key").begin(held[1].id, EMAIL)
     assert now(pacer, held[0]).reason is None
 
 
@@ -627,7 +626,7 @@ def test_a_lease_keeps_others_away_for_longer_than_a_call(pacer: Pacer) -> None:
 
     let_pass(pacer, LEASE - 1)
 
-    assert pacer.begin(launch.id) is None
+    assert pacer.begin(launch.id, EMAIL) is None
 
 
 def test_a_lease_that_ran_out_lets_another_take_over_with_the_same_request_id(pacer: Pacer) -> None:
@@ -712,7 +711,7 @@ def test_what_is_erased_during_its_call_is_forgotten_after_it(pacer: Pacer, outc
     left = now(pacer, launch)
     assert left.erased
     assert (left.prompt, left.email, left.url, left.detail, left.held) == (None, None, None, None, False)
-    assert pacer.begin(launch.id) is None
+    assert pacer.begin(launch.id, EMAIL) is None
 
 
 def test_a_late_session_of_an_erased_launch_leaves_no_trace(pacer: Pacer) -> None:

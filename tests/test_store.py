@@ -65,14 +65,14 @@ def row(store: Store, launch: Launch) -> Launch:
 
 def make_ready(store: Store, launch: Launch) -> None:
     pacer = Pacer(store.database, 0, 0, "key")
-    lease = pacer.begin(launch.id)
+    lease = pacer.begin(launch.id, EMAIL)
     assert lease
     pacer.created(lease, "https://acme.app.exec.com/chat/1")
 
 
 def refuse(store: Store, launch: Launch) -> None:
     pacer = Pacer(store.database, 0, 0, "key")
-    lease = pacer.begin(launch.id)
+    lease = pacer.begin(launch.id, EMAIL)
     assert lease
     pacer.refused(lease, "not_accepted", "Too long")
 
@@ -259,7 +259,7 @@ def test_a_cancelled_text_is_not_asked_about(store: Store) -> None:
 
 def test_a_launch_being_created_that_was_cancelled_is_not_asked_about(store: Store) -> None:
     launch = record(store)
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
     store.erasing.launch(launch.id, DANA)
 
     assert record(store, token="second")
@@ -325,7 +325,7 @@ def test_an_old_launch_sent_again_is_as_young_as_a_new_one(store: Store) -> None
 def test_a_launch_sent_again_while_it_is_created_is_wanted_after_all(store: Store) -> None:
     launch = record(store)
     pacer = Pacer(store.database, 0, 0, "key")
-    lease = pacer.begin(launch.id)
+    lease = pacer.begin(launch.id, EMAIL)
     assert lease
     store.erasing.launch(launch.id, DANA)
 
@@ -397,7 +397,7 @@ def test_an_erased_launch_is_none(store: Store) -> None:
 
 def test_a_launch_to_be_erased_after_its_call_is_none(store: Store) -> None:
     launch = record(store)
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
     store.erasing.launch(launch.id, DANA)
 
     assert store.launches.find(launch.id, DANA) is None
@@ -425,7 +425,7 @@ def test_a_link_whose_launch_was_refused_is_not_used(store: Store) -> None:
 
 def test_a_link_whose_launch_is_to_be_erased_is_not_used(store: Store) -> None:
     launch = record(store, token="link")
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
     store.erasing.launch(launch.id, DANA)
 
     assert store.launches.used(DANA, "link") is None
@@ -565,7 +565,7 @@ def test_a_persons_launches_are_found_by_index(full_store: Store, ask: Callable[
 def test_a_full_table_hands_out_the_next_place_by_index(full_store: Store) -> None:
     launch = record(full_store)
 
-    plan = plan_of(full_store, lambda store: Pacer(store.database, 10, 0, "key").begin(launch.id))
+    plan = plan_of(full_store, lambda store: Pacer(store.database, 10, 0, "key").begin(launch.id, EMAIL))
 
     assert "launches_queue" in plan, plan
     assert not re.search(r"Seq Scan|SCAN launches$", plan, re.MULTILINE), plan
@@ -600,7 +600,7 @@ def test_a_waiting_launch_that_is_erased_is_cancelled(store: Store) -> None:
     left = row(store, launch)
     assert (left.state, left.reason) == ("refused", "cancelled")
     assert left.finished
-    assert Pacer(store.database, 0, 0, "key").begin(launch.id) is None
+    assert Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL) is None
 
 
 def test_nobody_erases_anothers_launch(store: Store) -> None:
@@ -620,7 +620,7 @@ def test_erasing_twice_is_harmless(store: Store) -> None:
 
 def test_erasing_waits_for_the_call_under_way(store: Store) -> None:
     launch = record(store)
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
 
     assert store.erasing.launch(launch.id, DANA) == "Talk to a client"
 
@@ -630,7 +630,7 @@ def test_erasing_waits_for_the_call_under_way(store: Store) -> None:
 
 def test_erasing_does_not_wait_for_a_call_whose_process_died(store: Store) -> None:
     launch = record(store)
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
     change(store, launch, lease_until=Launch.lease_until - 60)
 
     store.erasing.launch(launch.id, DANA)
@@ -640,7 +640,7 @@ def test_erasing_does_not_wait_for_a_call_whose_process_died(store: Store) -> No
 
 def test_what_was_to_be_erased_after_its_call_is_erased_though_the_process_died(store: Store) -> None:
     launch = record(store)
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
     store.erasing.launch(launch.id, DANA)
     store.erasing.older_than(30)
     assert row(store, launch).erased is None
@@ -676,7 +676,7 @@ def test_what_is_not_old_yet_stays(store: Store) -> None:
 
 def test_an_old_launch_whose_call_is_under_way_is_erased_later(store: Store) -> None:
     launch = record(store)
-    Pacer(store.database, 0, 0, "key").begin(launch.id)
+    Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
     let_pass(store, 31 * DAY)
     assert store.erasing.older_than(30) == 0
 
@@ -756,7 +756,7 @@ def test_an_address_beyond_ascii_is_erased(store: Store) -> None:
 def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
     launch = record(store)
     pacer = Pacer(store.database, 0, 0, "key")
-    lease = pacer.begin(launch.id)
+    lease = pacer.begin(launch.id, EMAIL)
     assert lease
 
     assert store.erasing.person(EMAIL) == 1

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from .oidc import SignInFailed
 from .store.database import StoreUnavailable
-from .store.tables import Launch
+from .store.tables import Launch, Reason
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ EXPIRED_PAGE = Page("This page had expired", "Nothing was sent. Go back, reload 
 
 
 # Why a launch waits, or was refused, by its `reason`.
-REASONS = {
+REASONS: dict[Reason, Page] = {
     "not_a_member": Page(
         "You are not a member of the Exec workspace yet",
         "Exec does not know {email}. Ask for an invitation to Exec for this address, "
@@ -91,7 +91,7 @@ def explain(launch: Launch) -> Page | None:
     """Return what to say of a launch's reason, if it has one."""
     if launch.reason is None:
         return None
-    page = REASONS[launch.reason]
+    page = REASONS.get(launch.reason, REASONS["unavailable"])  # a newer release may know more reasons
     return replace(page, text=page.text.format(email=launch.email), detail=launch.detail or "")
 
 

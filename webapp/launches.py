@@ -7,23 +7,14 @@ from uuid import UUID
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import auth, drafts, errors
+from . import attempts, auth, drafts, errors
 from .auth import WantedTooLong
-from .exec_api import (
-    ExecBusy,
-    ExecError,
-    ExecRefusedKey,
-    ExecRefusedRequest,
-    ExecUntrusted,
-    NotAMember,
-)
 from .forms import TOKEN, PromptForm, new_token, prefill
 from .pages import form_page
 from .portal import current_portal
 from .starters import STARTERS
 from .store.database import StoreUnavailable
 from .store.launches import PAGE, Recorded
-from .store.pace import Lease
 from .store.tables import Launch
 
 bp = Blueprint("launches", __name__)
@@ -56,7 +47,7 @@ def create() -> Answer:
         recorded = _record(form)
         if recorded.launch is None:
             return form_page(form, earlier=recorded.earlier), 422
-        return _answer(attempt(recorded.launch), form)
+        return _answer(_attempt(recorded.launch), form)
     except StoreUnavailable as error:
         log.error("not recorded: %s", error)
         return form_page(form, errors.STORE_AWAY), 503, {"Retry-After": "5"}
@@ -74,7 +65,7 @@ def index() -> Answer:
 def show(key: UUID) -> Answer:
     launch = _own(key)
     if request.args.get("go") == "1" and _is_deliberate():
-        launch = attempt(launch)
+        launch = _attempt(launch)
         if launch.state == "ready" and launch.url:
             return redirect(launch.url, 303)
         if launch.erased:  # cancelled in another tab while Exec was asked
@@ -90,47 +81,6 @@ def erase(key: UUID) -> Answer:
     if launch.state in ("waiting", "creating") and text:
         return form_page(PromptForm(formdata=None, data=prefill(text, None)))
     return redirect(url_for("launches.index"), 303)
-
-
-def attempt(launch: Launch) -> Launch:
-    """Call Exec if it is this launch's turn; return the launch as it stands then."""
-    lease = current_portal.pacer.begin(launch.id)
-    if lease is None:
-        return _own(launch.id)
-    prompt, email = lease.launch.prompt or "", lease.launch.email or ""
-    try:
-        made = current_portal.exec.create_scenario_studio_session(email, prompt, launch.request_id)
-    except ExecError as error:
-        return _not_created(lease, error)
-    log.info("created launch=%s attempt=%s is_new=%s", launch.id, lease.attempt, made.is_new)
-    if not made.is_new and lease.attempt == 1:
-        log.warning("launch=%s existed already at its first attempt", launch.id)
-    try:
-        return current_portal.pacer.created(lease, made.url)
-    except StoreUnavailable as error:
-        # The person arrives all the same; the same id finds the same session when the lease has run out.
-        log.error("launch=%s was created but not recorded: %s", launch.id, error)
-        lease.launch.state, lease.launch.url = "ready", made.url
-        return lease.launch
-
-
-def _not_created(lease: Lease, error: ExecError) -> Launch:
-    level = logging.INFO if isinstance(error, (NotAMember, ExecRefusedRequest)) else logging.WARNING
-    level = logging.ERROR if isinstance(error, (ExecRefusedKey, ExecUntrusted)) else level
-    log.log(level, "not created launch=%s attempt=%s: %r", lease.launch.id, lease.attempt, error)
-    match error:
-        case NotAMember():
-            return current_portal.pacer.refused(lease, "not_a_member", "")
-        case ExecRefusedRequest():
-            return current_portal.pacer.refused(lease, "not_accepted", error.message)
-        case ExecRefusedKey():
-            return current_portal.pacer.held(lease, "no_access")
-        case ExecUntrusted():
-            return current_portal.pacer.held(lease, "untrusted")
-        case ExecBusy():
-            return current_portal.pacer.busy(lease, error.retry_after)
-        case _:
-            return current_portal.pacer.unavailable(lease)
 
 
 def _answer(launch: Launch, form: PromptForm) -> Answer:
@@ -167,6 +117,12 @@ def _launch_page(launch: Launch) -> str:
         long_wait=seconds > LONG_WAIT,
         refresh_in=min(max(seconds, 1), 10),
     )
+
+
+def _attempt(launch: Launch) -> Launch:
+    """Call Exec if it is this launch's turn, for the address that the person has now."""
+    portal = current_portal
+    return attempts.attempt(portal.pacer, portal.exec, launch, g.user.email) or _own(launch.id)
 
 
 def _record(form: PromptForm) -> Recorded:

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from .database import Database, now_in
-from .tables import Launch, Pace, launch_id
+from .tables import Launch, Pace, Reason, launch_id
 
 SAME_AGAIN = 600  # seconds within which the same text from the same person is asked about
 PAGE = 20
@@ -91,7 +91,7 @@ class Launches:
             return list(db.scalars(query.order_by(Launch.created.desc(), Launch.id.desc()).limit(PAGE + 1)))
 
 
-def forget(launch: Launch, now: float, reason: str) -> None:
+def forget(launch: Launch, now: float, reason: Reason) -> None:
     """Drop what tells of a person's work; counts, outcomes and times remain."""
     if launch.state != "ready":
         launch.state, launch.reason = "refused", reason

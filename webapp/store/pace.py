@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from .database import Database, now_in
 from .launches import forget
-from .tables import Call, Launch, Pace
+from .tables import Call, Launch, Pace, Reason
 
 WINDOW = 62  # seconds: Exec's minute, and a margin for calls that arrive later than they began
 HOUR = 3600
@@ -52,8 +52,11 @@ class Pacer:
         self.per_hour = per_hour
         self.access = sha256(access.encode()).hexdigest()
 
-    def begin(self, key: UUID) -> Lease | None:
-        """Take the lease if it is this launch's turn, else promise it a time. Its page was just seen."""
+    def begin(self, key: UUID, email: str) -> Lease | None:
+        """Take the lease if it is this launch's turn, else promise it a time. Its page was just seen.
+
+        `email` is what Exec is told now: a person's address may have changed since the launch was recorded.
+        """
         with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
             launch = db.get_one(Launch, key, with_for_update=True)
@@ -69,7 +72,7 @@ class Pacer:
                 return None
             if launch.held:
                 pace.held_until = now + HELD
-            launch.state, launch.attempt = "creating", launch.attempt + 1
+            launch.state, launch.attempt, launch.email = "creating", launch.attempt + 1, email
             launch.lease_until = now + LEASE
             db.add(Call(launch_id=launch.id, person=launch.person, began=now))
             return Lease(launch, launch.attempt)
@@ -97,7 +100,7 @@ class Pacer:
             self._release(db, now)
             return launch
 
-    def refused(self, lease: Lease, reason: str, detail: str) -> Launch:
+    def refused(self, lease: Lease, reason: Reason, detail: str) -> Launch:
         """Note that Exec will not make it; posting it again tries again."""
         with self.database.write() as db:
             launch, now = self._leased(db, lease)
@@ -107,7 +110,7 @@ class Pacer:
                 _erase_if_asked(launch, now)
             return launch
 
-    def held(self, lease: Lease, reason: str) -> Launch:
+    def held(self, lease: Lease, reason: Reason) -> Launch:
         """Note a reason that only the operator can mend."""
         with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
@@ -231,7 +234,7 @@ def _still_holds(launch: Launch, lease: Lease) -> bool:
     return launch.state == "creating" and launch.attempt == lease.attempt
 
 
-def _back_to_waiting(launch: Launch, reason: str, now: float) -> None:
+def _back_to_waiting(launch: Launch, reason: Reason, now: float) -> None:
     launch.state, launch.reason, launch.lease_until = "waiting", reason, None
     launch.seen = launch.due = now
 

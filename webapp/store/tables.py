@@ -6,12 +6,28 @@ All times are the database's clock, in seconds since 1970: several machines shar
 import json
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Literal
 from uuid import UUID, uuid5
 
 from sqlalchemy import Float, Index, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 LAUNCHES = UUID("7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e")  # the name space of launch ids; any UUID would do
+
+# Literals and not enumerations: what a newer release wrote must not stop this one from reading the row.
+State = Literal["waiting", "creating", "ready", "refused"]
+Reason = Literal[
+    "not_a_member",
+    "not_accepted",
+    "expired",
+    "cancelled",
+    "no_access",
+    "untrusted",
+    "own_limit",
+    "busy",
+    "unavailable",
+]
+
 WAITING, KEPT = text("state = 'waiting'"), text("erased IS NULL")
 
 
@@ -34,8 +50,8 @@ class Launch(Base):
     form_token: Mapped[str] = mapped_column(String(64))
     prompt: Mapped[str | None] = mapped_column(Text)
     prompt_hash: Mapped[str | None] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(8))
-    reason: Mapped[str | None] = mapped_column(String(24))
+    state: Mapped[State] = mapped_column(String(8))
+    reason: Mapped[Reason | None] = mapped_column(String(24))
     detail: Mapped[str | None] = mapped_column(Text)
     held: Mapped[bool] = mapped_column(default=False)
     url: Mapped[str | None] = mapped_column(Text)
