@@ -42,7 +42,8 @@ function keepDraft(person, draft) {
 }
 
 // The server names the form whose text it has recorded; it stands in "My scenarios" from then on.
-const recordedToken = () => /(?:^|; )recorded=([^;]*)/.exec(document.cookie)?.[1];
+const { recordedIn } = document.documentElement.dataset;
+const recordedToken = () => document.cookie.split("; ").find((one) => one.startsWith(`${recordedIn}=`))?.split("=")[1];
 
 function forgetWhere(isGone) {
   attempt(() => Object.keys(localStorage).filter(isGone).forEach((key) => localStorage.removeItem(key)));

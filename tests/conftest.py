@@ -26,7 +26,7 @@ from flask.testing import FlaskClient
 from reading import Page, read
 from werkzeug.test import TestResponse
 
-from webapp import create_app
+from webapp import cookies, create_app
 from webapp.config import Settings
 from webapp.store import Store
 from webapp.store.database import migrate
@@ -44,7 +44,14 @@ PUBLIC_URLS = (
     "https://portal.example",
     "https://portal.example/scenarios",
 )
+SESSION_COOKIE = cookies.name(PUBLIC_URLS[0], cookies.SESSION)
 PORTALS_AT_ONCE = 6
+
+
+def draft_cookie(path: str, public_url: str = PUBLIC_URLS[0]) -> str:
+    """The name of the cookie for the draft at this path or address."""
+    return cookies.name(public_url, cookies.DRAFT, path.rpartition("/")[2])
+
 
 MakeSettings = Callable[..., Settings]
 MakeApp = Callable[..., Flask]

@@ -22,6 +22,8 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from reading import Page
 
+from webapp import cookies
+
 REFRESH = re.compile(r'<meta http-equiv="refresh" content="([0-9]+); url=([^"]+)">')
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
@@ -71,7 +73,8 @@ class Visitor:
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.headers["Origin"] = addresses[0]  # what PUBLIC_URL says, whichever instance is asked
-        self.http.cookies.set("portal", cookie, domain="localhost.local", path="/")  # as cookiejar names it
+        name = cookies.name(addresses[0], cookies.SESSION)
+        self.http.cookies.set(name, cookie, domain="localhost.local", path="/")  # as cookiejar names it
 
     def tab(self) -> "Visitor":
         """A second tab of the same browser."""

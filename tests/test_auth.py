@@ -11,6 +11,7 @@ import requests
 from conftest import (
     PUBLIC_URLS,
     SECRET_KEY,
+    SESSION_COOKIE,
     BeginSignIn,
     Fetch,
     MakeApp,
@@ -24,6 +25,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
+
+from webapp import cookies
 
 
 def cookies_of(answer: TestResponse) -> dict[str, dict[str, str]]:
@@ -99,7 +102,7 @@ def test_abandoned_sign_ins_do_not_fill_the_cookie(client: FlaskClient, begin_si
         begin_sign_in(client)
     with client.session_transaction() as session:
         assert len([key for key in session if key.startswith("_state_")]) == 3
-    cookie = client.get_cookie("portal")
+    cookie = client.get_cookie(SESSION_COOKIE)
     assert cookie is not None
     assert len(cookie.value) < 2000
 
@@ -124,7 +127,7 @@ def test_the_session_ends_after_its_hours(make_app: MakeApp, sign_in: SignIn) ->
 
 def test_nobody_lengthens_a_session_by_using_it(client: FlaskClient, sign_in: SignIn) -> None:
     sign_in(client)
-    assert "portal" not in cookies_of(client.get("/healthz"))
+    assert SESSION_COOKIE not in cookies_of(client.get("/healthz"))
     with client.session_transaction() as session:
         until = session["user"]["until"]
     client.get("/")
@@ -135,9 +138,9 @@ def test_nobody_lengthens_a_session_by_using_it(client: FlaskClient, sign_in: Si
 def test_a_forged_session_is_nobodys(make_app: MakeApp, sign_in: SignIn) -> None:
     forger, client = (make_app(secret_key=key).test_client() for key in ("forged-0123456789abc", SECRET_KEY))
     sign_in(forger)
-    cookie = forger.get_cookie("portal")
+    cookie = forger.get_cookie(SESSION_COOKIE)
     assert cookie is not None
-    client.set_cookie("portal", cookie.value)
+    client.set_cookie(SESSION_COOKIE, cookie.value)
     assert not is_signed_in(client)
 
 
@@ -145,9 +148,9 @@ def test_a_new_signing_key_keeps_people_signed_in(make_app: MakeApp, sign_in: Si
     old, new = "the-old-key-0123456789", "the-new-key-0123456789"
     before, after = make_app(secret_key=old).test_client(), make_app(secret_key=f"{new},{old}").test_client()
     sign_in(before)
-    cookie = before.get_cookie("portal")
+    cookie = before.get_cookie(SESSION_COOKIE)
     assert cookie is not None
-    after.set_cookie("portal", cookie.value)
+    after.set_cookie(SESSION_COOKIE, cookie.value)
     assert is_signed_in(after)
 
 
@@ -155,9 +158,9 @@ def test_a_signing_key_that_is_gone_signs_people_out(make_app: MakeApp, sign_in:
     old, new = "the-old-key-0123456789", "the-new-key-0123456789"
     before, after = make_app(secret_key=f"{old},{new}").test_client(), make_app(secret_key=new).test_client()
     sign_in(before)
-    cookie = before.get_cookie("portal")
+    cookie = before.get_cookie(SESSION_COOKIE)
     assert cookie is not None
-    after.set_cookie("portal", cookie.value)
+    after.set_cookie(SESSION_COOKIE, cookie.value)
     assert not is_signed_in(after)
 
 
@@ -179,21 +182,17 @@ def test_of_the_tokens_nothing_is_kept(client: FlaskClient, sign_in: SignIn) -> 
 
 
 @pytest.mark.parametrize(
-    ("public_url", "name", "path", "secure"),
-    [
-        (PUBLIC_URLS[0], "portal", "/", False),
-        (PUBLIC_URLS[1], "portal", "/scenarios", False),
-        (PUBLIC_URLS[2], "__Host-portal", "/", True),
-        (PUBLIC_URLS[3], "portal", "/scenarios", True),
-    ],
+    ("public_url", "prefix"), [*zip(PUBLIC_URLS, ("", "", "__Host-", "__Host-"), strict=True)]
 )
 def test_the_session_cookie_is_as_narrow_as_can_be(
-    make_app: MakeApp, sign_in: SignIn, public_url: str, name: str, path: str, secure: bool
+    make_app: MakeApp, sign_in: SignIn, public_url: str, prefix: str
 ) -> None:
     client = make_app(public_url=public_url).test_client()
+    name = cookies.name(public_url, cookies.SESSION)
+    assert name.startswith(f"{prefix}portal-")
     cookie = cookies_of(sign_in(client))[name]
-    assert (cookie["path"], cookie.get("samesite"), cookie.get("httponly")) == (path, "Lax", True)
-    assert bool(cookie.get("secure")) is secure
+    assert (cookie["path"], cookie.get("samesite"), cookie.get("httponly")) == ("/", "Lax", True)
+    assert bool(cookie.get("secure")) is bool(prefix)
     assert "domain" not in cookie
 
 
@@ -201,8 +200,8 @@ def test_the_session_cookie_is_as_narrow_as_can_be(
 def test_the_wanted_cookies_are_for_the_sign_in_only(make_app: MakeApp, public_url: str) -> None:
     app = make_app(public_url=public_url)
     base = urlsplit(public_url).path
-    cookies = cookies_of(app.test_client().get(f"{base}/?prompt=hello"))
-    for cookie in (cookies["wanted-0"], cookies["wanted-1"]):
+    sent = cookies_of(app.test_client().get(f"{base}/?prompt=hello"))
+    for cookie in (sent["wanted-0"], sent["wanted-1"]):
         assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == (f"{base}/sign-in", "Lax", True)
         assert bool(cookie.get("secure")) is public_url.startswith("https:")
         assert "domain" not in cookie
@@ -483,11 +482,11 @@ def test_signing_out_works_while_the_provider_is_down(
 ) -> None:
     before = make_app().test_client()
     sign_in(before)
-    cookie = before.get_cookie("portal")
+    cookie = before.get_cookie(SESSION_COOKIE)
     assert cookie is not None
     address = f"{sandbox.url}{issuer}" if issuer else f"http://127.0.0.1:{free_port()}"
     client = make_app(oidc_issuer=address).test_client()
-    client.set_cookie("portal", cookie.value)
+    client.set_cookie(SESSION_COOKIE, cookie.value)
     assert page(client, sign_out(client, page)).link("Go on") == "/signed-out"
     assert not is_signed_in(client)
 

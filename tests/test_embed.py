@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import Fetch, MakeApp, Sandbox, SignIn, settings_of
+from conftest import SESSION_COOKIE, Fetch, MakeApp, Sandbox, SignIn, draft_cookie, settings_of
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
@@ -138,12 +138,12 @@ def test_the_frame_learns_that_its_post_arrived(client: FlaskClient) -> None:
 
 def test_the_post_leads_to_a_draft_and_touches_no_session(client: FlaskClient, sign_in: SignIn) -> None:
     sign_in(client)
-    before = client.get_cookie("portal")
+    before = client.get_cookie(SESSION_COOKIE)
     response = post(client, text())
     assert response.status_code == 303
     assert re.fullmatch(r"/drafts/[A-Za-z0-9_-]{22}", response.location)
     assert [name[:2] for name in own_cookies(response)] == ["d-"]
-    assert client.get_cookie("portal") == before
+    assert client.get_cookie(SESSION_COOKIE) == before
 
 
 @pytest.mark.parametrize("origin", [OURS, EVIL, "null", None])
@@ -159,9 +159,8 @@ def test_the_draft_cookie_is_tied_to_our_host(make_app: MakeApp) -> None:
     client = make_app(public_url="https://portal.example").test_client()
     data = {"prompt": text(), "form_token": "t"}
     response = client.post("/embed", data=data, base_url="https://portal.example")
-    key = response.location.rpartition("/")[2]
     ((name, cookie),) = own_cookies(response).items()
-    assert name == f"__Host-d-{key[:8]}"
+    assert name == draft_cookie(response.location, "https://portal.example")
     attributes = cookie.split("; ")[1:]
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax", "Max-Age=1800"} <= set(attributes)
     assert not [one for one in attributes if one.startswith("Domain") or one == "Partitioned"]
@@ -254,7 +253,7 @@ def test_a_forged_draft_cookie_opens_nothing(page: Fetch, app: Flask, forged: st
     prompt = text()
     draft = post(app.test_client(), prompt).location
     other = app.test_client()
-    other.set_cookie(f"d-{draft.rpartition('/')[2][:8]}", forged)
+    other.set_cookie(draft_cookie(draft), forged)
     assert prompt not in page(other, draft, 404).html
 
 
@@ -265,7 +264,7 @@ def test_a_draft_belongs_to_the_first_person_who_sees_it(
     draft = post(client, prompt).location
     sign_in(client, "dana")
     page(client, draft)
-    client.delete_cookie("portal")
+    client.delete_cookie(SESSION_COOKIE)
     sign_in(client, "omar")
     assert prompt not in page(client, draft, 404).html
 

@@ -258,3 +258,11 @@ def test_every_setting_is_in_the_example() -> None:
 def test_no_template_prints_what_it_did_not_escape(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
+
+
+def test_every_cookie_is_named_and_flagged_in_one_place() -> None:
+    setting = re.compile(r"\.(set_cookie|delete_cookie)\(")
+    assert [path.name for path in MODULES if setting.search(path.read_text(encoding="utf-8"))] == [
+        "auth.py",
+        "cookies.py",
+    ]

@@ -15,13 +15,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import EXEC_API_KEY, Fetch, MakeApp, PostgreSQL, Sandbox, SignIn
+from conftest import EXEC_API_KEY, PUBLIC_URLS, SESSION_COOKIE, Fetch, MakeApp, PostgreSQL, Sandbox, SignIn
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
 from sqlalchemy import event, select, update
 from werkzeug.test import TestResponse
 
+from webapp import cookies
 from webapp.store import Store
 from webapp.store.launches import PAGE
 from webapp.store.tables import Launch, Pace
@@ -132,7 +133,7 @@ def test_the_browser_learns_that_its_own_copy_is_not_needed_any_more(
 ) -> None:
     press(signed_in, text_with())
 
-    cookie = signed_in.get_cookie("recorded")
+    cookie = signed_in.get_cookie(cookies.name(PUBLIC_URLS[0], cookies.RECORDED))
     assert cookie
     assert cookie.value == only_launch(store).form_token
 
@@ -456,13 +457,13 @@ def test_a_form_sent_twice_at_once_makes_one_session(
     signed_in: FlaskClient, sandbox: Sandbox, person: str, app: Flask
 ) -> None:
     fields = {**Page(signed_in.get("/").text).fields, "prompt": text_with("[[slow]]")}
-    cookie = signed_in.get_cookie("portal")
+    cookie = signed_in.get_cookie(SESSION_COOKIE)
     assert cookie
     answers: list[TestResponse] = []
 
     def send() -> None:
         client = app.test_client()
-        client.set_cookie("portal", cookie.value)
+        client.set_cookie(SESSION_COOKIE, cookie.value)
         answers.append(client.post("/launches", data=fields))
 
     threads = [threading.Thread(target=send) for _ in range(3)]
@@ -783,9 +784,9 @@ def creating(signed_in: FlaskClient, store: Store) -> Callable[[str], TestRespon
         tab = threading.Thread(target=go)
         tab.start()
         other_tab = signed_in.application.test_client()
-        cookie = signed_in.get_cookie("portal")
+        cookie = signed_in.get_cookie(SESSION_COOKIE)
         assert cookie
-        other_tab.set_cookie("portal", cookie.value)
+        other_tab.set_cookie(SESSION_COOKIE, cookie.value)
         deadline = time.monotonic() + 10
         while not (launches := list_launches(store)) or launches[0].state != "creating":
             assert time.monotonic() < deadline

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
+from . import auth, cookies, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
 from .config import Settings
 from .exec_api import ExecClient
 from .oidc import Provider
@@ -47,12 +47,11 @@ def build(settings: Settings) -> Portal:
 
 def configure(app: Flask, settings: Settings) -> None:
     """Set what Flask and Flask-WTF read from `app.config`."""
-    host_only = settings.is_https and not settings.base_path
     app.config.update(
         SECRET_KEY=settings.secret_keys[0],
         SECRET_KEY_FALLBACKS=settings.secret_keys[1:],
-        SESSION_COOKIE_NAME="__Host-portal" if host_only else "portal",
-        SESSION_COOKIE_PATH=settings.base_path or "/",
+        SESSION_COOKIE_NAME=cookies.name(settings.public_url, cookies.SESSION),
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_SECURE=settings.is_https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

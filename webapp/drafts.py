@@ -11,7 +11,7 @@ from hashlib import sha256
 from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import auth, errors
+from . import auth, cookies, errors
 from .forms import TOKEN, PromptForm
 from .pages import form_page
 from .portal import current_portal
@@ -60,7 +60,8 @@ def keep(form: PromptForm) -> Answer:
 
 @bp.get("/drafts/<key>")
 def show(key: str) -> Answer:
-    secret = request.cookies.get(_cookie_name(key), "").partition(".")[0]
+    called = cookies.name(current_portal.settings.public_url, cookies.DRAFT, key)
+    secret = request.cookies.get(called, "").partition(".")[0]
     # Not every path is one of ours, or even what a database takes for text.
     known = TOKEN.fullmatch(key) and secret
     draft = (
@@ -92,8 +93,8 @@ def show(key: str) -> Answer:
 
 def unsent() -> list[Draft]:
     """Return this browser's texts that it has not sent: two tabs signed in at once, and one lost its way."""
-    cookies = [value for name, value in request.cookies.items() if name.startswith(_cookie_name(""))]
-    hashes = [_hash(value.partition(".")[0]) for value in cookies]
+    kept = cookies.several(current_portal.settings.public_url, cookies.DRAFT)
+    hashes = [_hash(value.partition(".")[0]) for value in kept.values()]
     return current_portal.store.drafts.unsent(hashes, g.user.key) if hashes else []
 
 
@@ -104,20 +105,12 @@ def _wants_review() -> bool:
 
 
 def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
-    settings = current_portal.settings
-    path = settings.base_path or "/"
-    options = {"path": path, "secure": settings.is_https, "httponly": True, "samesite": "Lax"}
+    home = current_portal.settings.public_url
     value = f"{secret}.{time.time_ns()}"
-    response.set_cookie(_cookie_name(key), value, max_age=DRAFT_LIFETIME, **options)  # type: ignore[arg-type]
-    others = [name for name in request.cookies if name.startswith(_cookie_name(""))]
-    others.sort(key=lambda name: request.cookies[name].rpartition(".")[2], reverse=True)
-    for name in others[MOST_COOKIES - 1 :]:
-        response.delete_cookie(name, **options)  # type: ignore[arg-type]
-
-
-def _cookie_name(key: str) -> str:
-    settings = current_portal.settings
-    return ("__Host-d-" if settings.is_https and not settings.base_path else "d-") + key[:8]
+    cookies.keep(response, home, cookies.name(home, cookies.DRAFT, key), value, DRAFT_LIFETIME)
+    others = cookies.several(home, cookies.DRAFT)
+    for called in sorted(others, key=lambda name: others[name].rpartition(".")[2])[: 1 - MOST_COOKIES]:
+        cookies.drop(response, home, called)
 
 
 def _hash(secret: str) -> str:

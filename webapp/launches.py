@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import attempts, auth, drafts, errors
+from . import attempts, auth, cookies, drafts, errors
 from .auth import WantedTooLong
 from .forms import TOKEN, PromptForm, new_token, prefill
 from .pages import form_page
@@ -93,14 +93,9 @@ def _answer(launch: Launch, form: PromptForm) -> Answer:
     )
     response = redirect(address, 303)
     # The browser's own copy of the text is not needed any more; our script reads this and drops it.
-    response.set_cookie(
-        "recorded",
-        launch.form_token,
-        max_age=30 * 24 * 3600,
-        path=current_portal.settings.base_path or "/",
-        secure=current_portal.settings.is_https,
-        samesite="Lax",
-    )
+    home = current_portal.settings.public_url
+    recorded = cookies.name(home, cookies.RECORDED)
+    cookies.keep(response, home, recorded, launch.form_token, 30 * 24 * 3600, readable=True)
     return response
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, g, render_template
 from jinja2 import StrictUndefined
 
+from . import cookies
 from .config import Settings
 from .errors import Page
 from .forms import PromptForm
@@ -23,6 +24,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["support_contact"] = settings.support_contact
     app.jinja_env.globals["public_url"] = settings.public_url
+    app.jinja_env.globals["recorded_cookie"] = cookies.name(settings.public_url, cookies.RECORDED)
     versions: dict[str, str] = {}
 
     @app.url_defaults
