@@ -486,9 +486,9 @@ def test_a_link_too_long_to_carry_waits_for_its_reader_as_a_draft(
     waiting = page(client, link)
     assert waiting.h1 == "Sign in to go on"
     assert waiting.prompt == text
-    assert waiting.prompt_form.attrs["action"] == "/embed"
+    assert waiting.prompt_form.attrs["action"] == "/launches"
 
-    answer = client.post("/embed", data=waiting.fields, headers=OURS)
+    answer = client.post("/launches", data=waiting.fields, headers=OURS)
     sign_in(client)
 
     form = page(client, answer.location)

@@ -46,7 +46,7 @@ HOMES = {
 }
 
 # A stranger's text is kept as a draft, so these two ask for no token before there is a session.
-WITHOUT_CSRF_TOKEN = {"launches.create", "drafts.create"}
+WITHOUT_CSRF_TOKEN = {"launches.create", "embed.create"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -179,7 +179,7 @@ def test_little_is_open_to_strangers() -> None:
         "auth.sign_in",
         "auth.sign_out",
         "auth.signed_out",
-        "drafts.create",
+        "embed.create",
         "drafts.show",
         "embed.diagnose",
         "embed.seen",

@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from . import auth, cookies, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages
 from .config import Settings
 from .exec_api import ExecClient
+from .mount import Mount
 from .oidc import Provider
 from .portal import Portal
 from .store import Store
@@ -108,7 +109,7 @@ def pacer(settings: Settings, store: Store) -> Pacer:
 
 def mount(app: Flask, settings: Settings) -> None:
     """Serve below the path of `PUBLIC_URL`, behind as many proxies as are trusted."""
-    app.wsgi_app = pages.Mount(app.wsgi_app, settings.base_path)  # type: ignore[method-assign]
+    app.wsgi_app = Mount(app.wsgi_app, settings.base_path)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=0)  # type: ignore[method-assign]

@@ -36,7 +36,7 @@ OPEN_TO_STRANGERS = frozenset(
         "auth.callback",
         "auth.sign_out",
         "auth.signed_out",
-        "drafts.create",
+        "embed.create",
         "embed.show",
         "embed.seen",
         "embed.diagnose",
@@ -51,7 +51,7 @@ OPEN_TO_STRANGERS = frozenset(
 
 # Framed pages and their like: they must not depend on a cookie, nor tell the browser that they do.
 WITHOUT_SESSION = frozenset(
-    {"static", "drafts.create", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
+    {"static", "embed.create", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
 )
 
 WANTED_LIFETIME = 3600
@@ -65,7 +65,7 @@ class WantedTooLong(Exception):
 
 
 # Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
-CARRIES_TEXT = frozenset({"launches.create", "drafts.create"})
+CARRIES_TEXT = frozenset({"launches.create", "embed.create"})
 
 csrf = CSRFProtect()
 

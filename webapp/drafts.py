@@ -26,13 +26,12 @@ MOST_COOKIES = 5
 Answer = BaseResponse | str | tuple[str, int]
 
 
-@bp.post("/embed")
-def create() -> Answer:
-    return keep(PromptForm(meta={"csrf": False}))
+def keep(*, review: bool = False) -> Answer:
+    """Keep the text of a stranger's post and go where it waits for the sign-in.
 
-
-def keep(form: PromptForm) -> Answer:
-    """Keep the text of a stranger's post and go where it waits for the sign-in."""
+    `review`: the person presses once more after the sign-in, even if the text was typed on a page of ours.
+    """
+    form = PromptForm(meta={"csrf": False})
     if not form.validate():
         return form_page(form), 422
     ours = request.headers.get("Origin") == current_portal.settings.origin
@@ -42,7 +41,7 @@ def keep(form: PromptForm) -> Answer:
         secret_hash=_hash(secret),
         form_token=form.form_token.data,
         prompt=form.prompt.data,
-        send=ours and not _wants_review(),
+        send=ours and not review and "review" not in request.form,
         person=g.former_user.key if g.former_user else None,
         address_hash=_hash(request.remote_addr or ""),
     )
@@ -96,12 +95,6 @@ def unsent() -> list[Draft]:
     kept = cookies.several(current_portal.settings.public_url, cookies.DRAFT)
     hashes = [_hash(value.partition(".")[0]) for value in kept.values()]
     return current_portal.store.drafts.unsent(hashes, g.user.key) if hashes else []
-
-
-def _wants_review() -> bool:
-    """Whether one more press is asked for; a framed text can ask for it, never for less."""
-    framed = request.endpoint == "drafts.create"
-    return bool(request.form.get("review")) or (framed and current_portal.settings.embed_review)
 
 
 def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:

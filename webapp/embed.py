@@ -18,6 +18,7 @@ from flask import (
 )
 from werkzeug.wrappers import Response as BaseResponse
 
+from . import drafts
 from .config import HOST, LOOPBACK
 from .forms import LONGEST_PROMPT, TOKEN, PromptForm, prefill
 from .portal import current_portal
@@ -38,6 +39,12 @@ def show() -> BaseResponse | str:
     g.framed = True
     form = PromptForm(formdata=None, data=prefill(None, None), meta={"csrf": False})
     return render_template("embed.html", form=form, longest=LONGEST_PROMPT)
+
+
+@bp.post("/embed")
+def create() -> drafts.Answer:
+    """Keep the framed text, which opens in a new tab. It can ask for one more press, never for less."""
+    return drafts.keep(review=current_portal.settings.embed_review)
 
 
 @bp.get("/embed/seen")

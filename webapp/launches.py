@@ -37,7 +37,7 @@ def new() -> Answer:
 @bp.post("/launches")
 def create() -> Answer:
     if g.user is None:
-        return drafts.keep(PromptForm(meta={"csrf": False}))
+        return drafts.keep()
     form = PromptForm()
     if not form.validate():
         return form_page(form), 422

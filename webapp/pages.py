@@ -1,9 +1,8 @@
-"""What every page shares: words for all templates, addresses of static files, where the portal is mounted."""
+"""What every page shares: words for all templates and addresses of static files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flask import Flask, g, render_template
 from jinja2 import StrictUndefined
@@ -14,9 +13,6 @@ from .errors import Page
 from .forms import PromptForm
 from .starters import STARTERS
 from .store.tables import Draft, Launch
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -57,20 +53,3 @@ def form_page(
         starters=STARTERS,
         person_key=g.user.key[:16] if g.user else "",
     )
-
-
-class Mount:
-    """Serves the portal below the path of `PUBLIC_URL`; health answers at the root as well."""
-
-    def __init__(self, app: "WSGIApplication", path: str) -> None:
-        self.app = app
-        self.path = path
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if path.startswith(f"{self.path}/") or path == self.path:
-            environ["SCRIPT_NAME"] = self.path
-            environ["PATH_INFO"] = path[len(self.path) :] or "/"
-        elif path not in ("/healthz", "/readyz"):
-            environ["SCRIPT_NAME"], environ["PATH_INFO"] = self.path, "/-/outside"
-        return self.app(environ, start_response)
