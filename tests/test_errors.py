@@ -5,9 +5,12 @@ from typing import get_args
 
 import pytest
 from conftest import Fetch, MakeApp, SignIn
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from webapp import errors
+from webapp.portal import portal_of
 from webapp.store.tables import Launch, Reason
 
 ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
@@ -44,13 +47,48 @@ def test_a_page_that_had_expired(client: FlaskClient, sign_in: SignIn, page: Fet
 
 def test_a_post_that_is_too_large(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
     sign_in(client)
-    posted = {**page(client).fields, "prompt": "x" * 300_000}
+    posted = {**page(client).fields, "prompt": "x" * 3_000_000}
     assert page(client, client.post("/launches", data=posted), 413).h1 == "That is too much text"
 
 
 def test_a_strangers_post_that_is_too_large(client: FlaskClient, page: Fetch) -> None:
-    posted = {"form_token": "t", "prompt": "x" * 300_000}
+    posted = {"form_token": "t", "prompt": "x" * 3_000_000}
     assert page(client, client.post("/launches", data=posted), 413).h1 == "That is too much text"
+
+
+def test_a_pasted_transcript_comes_back_with_its_length_told(
+    client: FlaskClient, sign_in: SignIn, page: Fetch
+) -> None:
+    sign_in(client)
+    transcript = "Ж" * 63_000
+    posted = {**page(client).fields, "prompt": transcript}
+    refused = page(client, client.post("/launches", data=posted), 422)
+    assert refused.fields["prompt"] == transcript
+    assert "53,000 characters too long" in refused.words
+
+
+@pytest.mark.parametrize("path", ["/launches", "/embed"])
+@pytest.mark.parametrize("signed_in", [True, False], ids=["signed-in", "stranger"])
+def test_whatever_breaks_in_a_post_gives_the_text_back(
+    app: Flask, client: FlaskClient, sign_in: SignIn, page: Fetch, path: str, signed_in: bool
+) -> None:
+    fields = {}
+    if signed_in:
+        sign_in(client)
+        fields = page(client).fields
+    posted = {**fields, "prompt": "Talk to a client", "form_token": "my-token"}
+    with portal_of(app).store.database.engine.begin() as broken:
+        broken.execute(text("ALTER TABLE launches RENAME TO gone"))
+        broken.execute(text("ALTER TABLE drafts RENAME TO gone_as_well"))
+
+    given = page(client, client.post(path, data=posted), 500)
+
+    assert (given.fields["prompt"], given.fields["form_token"]) == ("Talk to a client", "my-token")
+    assert "Your text is still here" in given.words
+
+
+def test_a_wrong_post_without_a_text_gets_a_plain_page(client: FlaskClient, page: Fetch) -> None:
+    assert page(client, client.post("/nowhere", data={"prompt": "Talk"}), 404).h1 == "There is no such page"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 # As many calls at once as threads that can make one (gunicorn.conf.py).
 POOL = 500
+LARGEST_POST = 2 * 1024 * 1024  # bytes
 
 
 def create_app(settings: Settings) -> Flask:
@@ -59,8 +60,9 @@ def configure(app: Flask, settings: Settings) -> None:
         # Longer than a sign-in lasts: one that has expired is still recognised as that person's.
         PERMANENT_SESSION_LIFETIME=timedelta(hours=settings.session_hours, days=7),
         SESSION_REFRESH_EACH_REQUEST=False,
-        MAX_CONTENT_LENGTH=256 * 1024,
-        MAX_FORM_MEMORY_SIZE=256 * 1024,
+        # What is pasted may be far too long for Exec: it comes back with its length told, not refused unread.
+        MAX_CONTENT_LENGTH=LARGEST_POST,
+        MAX_FORM_MEMORY_SIZE=LARGEST_POST,
         WTF_CSRF_CHECK_DEFAULT=False,  # `auth.refuse_forged_posts` asks for it
         WTF_CSRF_TIME_LIMIT=None,  # people type for hours; the token lives as long as the session
         WTF_CSRF_SSL_STRICT=False,  # compares with the request's host, which a proxy may rewrite

@@ -15,7 +15,6 @@ from . import auth, cookies, errors
 from .forms import TOKEN, PromptForm
 from .pages import form_page
 from .portal import current_portal
-from .store.database import StoreUnavailable
 from .store.drafts import DRAFT_LIFETIME
 from .store.tables import Draft, launch_id
 
@@ -45,12 +44,7 @@ def keep(*, review: bool = False) -> Answer:
         person=g.former_user.key if g.former_user else None,
         address_hash=_hash(request.remote_addr or ""),
     )
-    try:
-        kept = current_portal.store.drafts.keep(draft)
-    except StoreUnavailable as error:
-        log.error("a draft was not kept: %s", error)
-        return form_page(form, errors.STORE_AWAY), 503
-    if not kept:
+    if not current_portal.store.drafts.keep(draft):
         return form_page(form, errors.TOO_MANY_DRAFTS), 429
     response = redirect(url_for("drafts.show", key=draft.id), 303)
     _set_cookie(response, draft.id, secret)

@@ -4,28 +4,20 @@ The words are for the one who reads them: what happened, and what to do next.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from flask import Flask, render_template, request, url_for
+from flask import Flask, g, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as BaseResponse
 
+from .forms import PromptForm
 from .oidc import SignInFailed
+from .pages import Page, form_page
 from .store.database import StoreUnavailable
 from .store.tables import Launch, Reason
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Page:
-    """One failure as a person reads it. `support`: whether to name whom to ask."""
-
-    title: str
-    text: str
-    support: bool = False
-    detail: str = ""  # somebody else's sentence
 
 
 PAGES = {
@@ -37,6 +29,11 @@ PAGES = {
     503: Page("The portal cannot answer right now", "Please try again in a minute.", support=True),
 }
 EXPIRED_FORM = Page("This page had expired", "Your text is still here: press Create scenario again.")
+TEXT_KEPT = Page(
+    "Something broke on our side",
+    "Your text is still here: press Create scenario again in a minute. It makes one scenario only.",
+    support=True,
+)
 STORE_AWAY = Page(
     "The portal cannot save your text right now",
     "Your text is still here: press Create scenario again in a moment. It makes one scenario only.",
@@ -119,7 +116,7 @@ def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]
     headers = {"Retry-After": "5"}
     if request.endpoint == "launches.show":
         headers["Refresh"] = "5"  # a page that waits goes on by itself, without a script too
-    return _error_page(PAGES[503]), 503, headers
+    return _form_with_text(STORE_AWAY) or _error_page(PAGES[503]), 503, headers
 
 
 def http_error(error: HTTPException) -> BaseResponse | HTTPException:
@@ -129,8 +126,21 @@ def http_error(error: HTTPException) -> BaseResponse | HTTPException:
     if status >= 500 and not isinstance(error, InternalServerError):
         log.error("%s %s: %s", request.method, request.path, status)
     response = error.get_response()  # with what the status asks for, such as Allow
-    response.set_data(_error_page(PAGES.get(status, PAGES[400] if status < 500 else PAGES[500])))
+    page = _error_page(PAGES.get(status, PAGES[400] if status < 500 else PAGES[500]))
+    response.set_data((_form_with_text(TEXT_KEPT) if status >= 500 else None) or page)
     return response
+
+
+def _form_with_text(problem: Page) -> str | None:
+    """Return the form with the text that a failed post carried, if it carried one that can be read."""
+    if request.method != "POST" or request.endpoint is None:
+        return None
+    try:
+        carried = "prompt" in request.form
+    except HTTPException:  # cut off, or too large
+        return None
+    meta = {} if g.get("user") else {"csrf": False}
+    return form_page(PromptForm(meta=meta), problem) if carried else None
 
 
 def _error_page(page: Page) -> str:

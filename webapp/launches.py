@@ -13,7 +13,6 @@ from .forms import TOKEN, PromptForm, new_token, prefill
 from .pages import form_page
 from .portal import current_portal
 from .starters import STARTERS
-from .store.database import StoreUnavailable
 from .store.launches import PAGE, Recorded
 from .store.tables import Launch
 
@@ -43,14 +42,10 @@ def create() -> Answer:
         return form_page(form), 422
     if not auth.from_our_own_page():
         return form_page(form, errors.EXPIRED_FORM), 422
-    try:
-        recorded = _record(form)
-        if recorded.launch is None:
-            return form_page(form, earlier=recorded.earlier), 422
-        return _answer(_attempt(recorded.launch), form)
-    except StoreUnavailable as error:
-        log.error("not recorded: %s", error)
-        return form_page(form, errors.STORE_AWAY), 503, {"Retry-After": "5"}
+    recorded = _record(form)
+    if recorded.launch is None:
+        return form_page(form, earlier=recorded.earlier), 422
+    return _answer(_attempt(recorded.launch), form)
 
 
 @bp.get("/launches")

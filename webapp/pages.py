@@ -1,6 +1,7 @@
 """What every page shares: words for all templates and addresses of static files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,10 +10,19 @@ from jinja2 import StrictUndefined
 
 from . import cookies
 from .config import Settings
-from .errors import Page
 from .forms import PromptForm
 from .starters import STARTERS
 from .store.tables import Draft, Launch
+
+
+@dataclass(frozen=True)
+class Page:
+    """One failure as a person reads it. `support`: whether to name whom to ask."""
+
+    title: str
+    text: str
+    support: bool = False
+    detail: str = ""  # somebody else's sentence
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -42,6 +52,7 @@ def form_page(
     send_now: bool = False,
 ) -> str:
     """Return the form, filled, as every view shows it; `waiting` are other texts that it leads to."""
+    user = g.get("user")  # not there yet when a request broke before anybody was known
     g.form_leads_to_studio = True
     return render_template(
         "new.html",
@@ -51,5 +62,5 @@ def form_page(
         waiting=waiting,
         send_now=send_now,
         starters=STARTERS,
-        person_key=g.user.key[:16] if g.user else "",
+        person_key=user.key[:16] if user else "",
     )
