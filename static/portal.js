@@ -49,6 +49,11 @@ function forgetWhere(isGone) {
   attempt(() => Object.keys(localStorage).filter(isGone).forEach((key) => localStorage.removeItem(key)));
 }
 
+// What was sent and then erased, here or in another browser, shall not come back from a copy.
+function forgetErased(person, tokens) {
+  for (const draft of draftsOf(person)) if (draft.sent && tokens.includes(draft.token)) forgetDraft(draft.token, person);
+}
+
 const forgetRecorded = () => forgetWhere((key) => key.startsWith(`${DRAFT} ${recordedToken()} `));
 
 function forgetEverything() {
@@ -176,6 +181,7 @@ function startForm(form) {
   }
 
   function open() {
+    forgetErased(person, form.dataset.forget.split(" "));
     const fragment = takeFragment();
     if (before) {
       token.value = before.token;
@@ -318,6 +324,7 @@ function showTimes() {
 }
 
 if (find("[data-signed-out]")) forgetEverything();
+for (const { dataset } of findAll("[data-erased]")) forgetWhere((key) => key.startsWith(`${DRAFT} ${dataset.erased} `));
 forgetRecorded();
 showTimes();
 for (const form of findAll("[data-prompt-form]")) startForm(form);

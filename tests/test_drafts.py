@@ -288,6 +288,24 @@ def offered(page: Page) -> list[str]:
     return [address for address in links if address.startswith("/drafts/")]
 
 
+@pytest.mark.parametrize("magic", ["", "[[429]]"], ids=["made", "waiting"])
+def test_what_was_erased_does_not_come_back_from_its_draft(
+    expired: FlaskClient, sign_in: SignIn, page: Fetch, person: str, magic: str
+) -> None:
+    path = keep(expired, f"{magic} {new_text()}")
+    sign_in(expired, person)
+    expired.post("/launches", data=page(expired, path).fields)
+    listed = page(expired, "/launches")
+    [erase] = [form for form in listed.find("form") if form.attrs.get("action", "").endswith("/erase")]
+    [token] = erase.find("input", name="csrf_token")
+    expired.post(erase.attrs["action"], data={"csrf_token": token.attrs["value"]})
+
+    gone = page(expired, path, 404)
+
+    assert gone.h1 == "This scenario was erased"
+    assert page(expired, "/launches").find("ol") == []
+
+
 def test_the_form_leads_to_texts_that_were_not_gone_on_with(
     client: FlaskClient, sign_in: SignIn, page: Fetch, person: str
 ) -> None:

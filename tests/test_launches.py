@@ -758,13 +758,40 @@ def test_cancelling_gives_the_text_back_in_a_new_form(
 
 def test_erasing_a_ready_one_leads_to_my_scenarios(signed_in: FlaskClient, page: Fetch, store: Store) -> None:
     press(signed_in, text_with())
+    token = only_launch(store).form_token
     path = f"/launches/{only_launch(store).id}"
 
     answer = signed_in.post(f"{path}/erase", data=csrf(signed_in))
 
     assert (answer.status_code, answer.location) == (303, "/launches")
-    assert "Nothing here yet" in page(signed_in, "/launches").main.words
-    page(signed_in, path, 404)
+    listed = page(signed_in, "/launches")
+    assert "Nothing here yet" in listed.main.words
+    assert "Erased." in listed.main.words
+    assert [p.attrs["data-erased"] for p in listed.find("p", role="status")] == [token]
+    assert "Erased." not in page(signed_in, "/launches").main.words
+    assert page(signed_in, path, 404).h1 == "This scenario was erased"
+
+
+def test_the_form_names_what_was_erased_so_that_other_browsers_drop_their_copies(
+    signed_in: FlaskClient, page: Fetch, store: Store
+) -> None:
+    press(signed_in, text_with())
+    launch = only_launch(store)
+    signed_in.post(f"/launches/{launch.id}/erase", data=csrf(signed_in))
+
+    assert page(signed_in).prompt_form.attrs["data-forget"] == launch.form_token
+
+
+def test_an_erased_launch_of_another_person_is_none(
+    signed_in: FlaskClient, sign_in: SignIn, page: Fetch, store: Store
+) -> None:
+    press(signed_in, text_with())
+    path = f"/launches/{only_launch(store).id}"
+    signed_in.post(f"{path}/erase", data=csrf(signed_in))
+    other = signed_in.application.test_client()
+    sign_in(other, "omar")
+
+    assert page(other, path, 404).h1 == "There is no such page"
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_erase_forgets_what_is_older_than_the_days_to_keep(shell: Shell, sqlite_
 
     done = shell.run("erase", RETENTION_DAYS="7")
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Erased 1 launches.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Erased 1 launch older than 7 days.\n", "")
     assert remaining(sqlite_store) == {OMAR}
 
 
@@ -79,7 +79,7 @@ def test_erase_forgets_one_person(shell: Shell, sqlite_store: Store) -> None:
 
     done = shell.run("erase", "--person", DANA.upper())
 
-    assert (done.returncode, done.stdout) == (0, "Erased 1 launches.\n")
+    assert (done.returncode, done.stdout) == (0, "Erased 1 launch and 0 drafts of DA0A@ACME.EXAMPLE.\n")
     assert remaining(sqlite_store) == {OMAR}
 
 
@@ -89,14 +89,14 @@ def test_erase_takes_an_empty_name_for_nobody(shell: Shell, sqlite_store: Store)
 
     done = shell.run("erase", "--person", "")
 
-    assert (done.returncode, done.stdout) == (0, "Erased 0 launches.\n")
+    assert (done.returncode, done.stdout) == (0, "Erased 0 launches and 0 drafts of .\n")
     assert remaining(sqlite_store) == {DANA}
 
 
 def test_erase_works_on_a_database_that_nobody_used_yet(shell: Shell) -> None:
     done = shell.run("erase")
 
-    assert (done.returncode, done.stdout) == (0, "Erased 0 launches.\n")
+    assert (done.returncode, done.stdout) == (0, "Erased 0 launches older than 30 days.\n")
 
 
 def test_erase_says_which_setting_is_wrong(shell: Shell) -> None:
@@ -137,5 +137,5 @@ def test_erase_reaches_postgresql(shell: Shell, open_store: OpenStore) -> None:
 
     done = shell.run("erase", DATABASE_URL=store.database.url)
 
-    assert (done.returncode, done.stdout) == (0, "Erased 1 launches.\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "Erased 1 launch older than 30 days.\n"), done.stderr
     assert remaining(store) == set()

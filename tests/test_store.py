@@ -24,6 +24,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from webapp.store import Store
 from webapp.store.database import StoreUnavailable, migrate, now_in
 from webapp.store.drafts import DRAFT_LIFETIME
+from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import PAGE, SAME_AGAIN
 from webapp.store.pace import Pacer
 from webapp.store.tables import Base, Call, Draft, Launch, Pace, launch_id, person_key
@@ -44,6 +45,12 @@ def record(
     recorded = store.launches.record(person, EMAIL, token, prompt, **{"another": False, **more})
     assert recorded.launch
     return recorded.launch
+
+
+def keep_draft(store: Store, key: str, **values: object) -> None:
+    """Keep a stranger's text, or what `values` say."""
+    usual = {"secret_hash": key, "form_token": key, "prompt": "A text", "send": False, "address_hash": key}
+    assert store.drafts.keep(Draft(id=key, **{**usual, **values}))
 
 
 def change(store: Store, launch: Launch, **values: object) -> None:
@@ -584,7 +591,7 @@ def test_erasing_returns_the_text_and_keeps_no_trace_of_it(store: Store) -> None
     launch = record(store)
     make_ready(store, launch)
 
-    assert store.erasing.launch(launch.id, DANA) == "Talk to a client"
+    assert store.erasing.launch(launch.id, DANA) == Erased("Talk to a client", TOKEN)
 
     left = row(store, launch)
     assert left.erased
@@ -622,7 +629,7 @@ def test_erasing_waits_for_the_call_under_way(store: Store) -> None:
     launch = record(store)
     Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
 
-    assert store.erasing.launch(launch.id, DANA) == "Talk to a client"
+    assert store.erasing.launch(launch.id, DANA) == Erased("Talk to a client", TOKEN)
 
     left = row(store, launch)
     assert (left.state, left.erased, left.erase_after_call) == ("creating", None, True)
@@ -741,16 +748,73 @@ def test_one_persons_launches_are_erased_whatever_the_case_of_the_address(store:
     record(store)
     others = many(store, 1, OMAR, email="omar@acme.example")
 
-    assert store.erasing.person("dANA@acme.example") == 1
+    assert store.erasing.person("dANA@acme.example").launches == 1
 
     assert store.launches.newest(DANA, None) == []
     assert [launch.id for launch in store.launches.newest(OMAR, None)] == others
 
 
+def test_a_persons_launches_of_an_earlier_address_are_erased_as_well(store: Store) -> None:
+    many(store, 1, email="dana.before@acme.example")
+    many(store, 1, email=EMAIL)
+
+    assert store.erasing.person("dana.before@acme.example").launches == 2
+
+
+def test_erasing_a_person_takes_the_drafts_that_they_claimed(store: Store) -> None:
+    record(store)
+    keep_draft(store, "theirs", person=DANA)
+    keep_draft(store, "anothers", person=OMAR)
+
+    assert store.erasing.person(EMAIL).drafts == 1
+
+    with store.database.read() as db:
+        assert list(db.scalars(select(Draft.id))) == ["anothers"]
+
+
+def test_erasing_a_person_waits_for_a_page_that_holds_the_row(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url:
+        migrate(url)
+        with opened(url) as store, ThreadPoolExecutor(1) as operator:
+            launch = record(store)
+            with store.database.write() as db:
+                db.get_one(Launch, launch.id, with_for_update=True)
+                erased = operator.submit(store.erasing.person, EMAIL)
+                with pytest.raises(TimeoutError):
+                    erased.result(0.5)
+            assert erased.result(30) == ErasedPerson(launches=1, under_way=0, drafts=0)
+            assert row(store, launch).prompt is None
+
+
+def test_a_marked_launch_cannot_begin_a_call_any_more(store: Store) -> None:
+    launch = record(store)
+    change(store, launch, erase_after_call=True)
+
+    assert Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL) is None
+
+
+def test_erasing_takes_the_drafts_that_led_to_the_launch(store: Store) -> None:
+    launch = record(store, "Talk to a client", "my-form")
+    keep_draft(store, "claimed", person=DANA, form_token="my-form", prompt="Other words")
+    keep_draft(store, "same-text", person=DANA, form_token="other", prompt="Talk to a client")
+    keep_draft(store, "this-browsers", secret_hash="mine", form_token="my-form", prompt="Talk to a client")
+    keep_draft(store, "anothers", person=OMAR, form_token="my-form", prompt="Talk to a client")
+    keep_draft(store, "a-strangers", secret_hash="other", form_token="my-form", prompt="Talk to a client")
+    keep_draft(store, "another-text", person=DANA, form_token="other", prompt="Talk to a supplier")
+
+    store.erasing.launch(launch.id, DANA, ["mine"])
+
+    with store.database.read() as db:
+        left = set(db.scalars(select(Draft.id).where(Draft.erased.is_(None))))
+        texts = set(db.scalars(select(Draft.prompt).where(Draft.erased.is_not(None))))
+    assert left == {"anothers", "a-strangers", "another-text"}
+    assert texts == {""}
+
+
 def test_an_address_beyond_ascii_is_erased(store: Store) -> None:
     many(store, 1, email="Ärger@acme.example")
 
-    assert store.erasing.person("Ärger@acme.example") == 1
+    assert store.erasing.person("Ärger@acme.example").launches == 1
 
 
 def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
@@ -759,7 +823,7 @@ def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
     lease = pacer.begin(launch.id, EMAIL)
     assert lease
 
-    assert store.erasing.person(EMAIL) == 1
+    assert store.erasing.person(EMAIL) == ErasedPerson(launches=0, under_way=1, drafts=0)
     pacer.created(lease, "https://acme.app.exec.com/chat/1")
 
     assert row(store, launch).url is None

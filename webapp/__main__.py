@@ -25,8 +25,21 @@ def _erase(settings: Settings, person: str | None) -> str:
     migrate(url, patience=0)
     store = Store(url)
     days = settings.retention_days
-    erased = store.erasing.older_than(days) if person is None else store.erasing.person(person)
-    return f"Erased {erased} launches."
+    if person is None:
+        return f"Erased {_launches(store.erasing.older_than(days))} older than {days} days."
+    return _erase_person(store, person)
+
+
+def _erase_person(store: Store, email: str) -> str:
+    erased = store.erasing.person(email)
+    said = f"Erased {_launches(erased.launches)} and {erased.drafts} drafts of {email}."
+    if erased.under_way:
+        said += f" {_launches(erased.under_way)} being created now: erased when the call to Exec ends."
+    return said
+
+
+def _launches(count: int) -> str:
+    return "1 launch" if count == 1 else f"{count} launches"
 
 
 if __name__ == "__main__":

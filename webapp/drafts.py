@@ -62,6 +62,8 @@ def show(key: str) -> Answer:
         if known
         else None
     )
+    if draft and draft.erased:
+        raise errors.Erased
     if draft is None:
         page = errors.NO_DRAFT
         way_on = url_for("launches.new")
@@ -86,9 +88,14 @@ def show(key: str) -> Answer:
 
 def unsent() -> list[Draft]:
     """Return this browser's texts that it has not sent: two tabs signed in at once, and one lost its way."""
-    kept = cookies.several(current_portal.settings.public_url, cookies.DRAFT)
-    hashes = [_hash(value.partition(".")[0]) for value in kept.values()]
+    hashes = of_this_browser()
     return current_portal.store.drafts.unsent(hashes, g.user.key) if hashes else []
+
+
+def of_this_browser() -> list[str]:
+    """Return what stands for this browser in the drafts that it wrote."""
+    kept = cookies.several(current_portal.settings.public_url, cookies.DRAFT)
+    return [_hash(value.partition(".")[0]) for value in kept.values()]
 
 
 def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:

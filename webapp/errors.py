@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from flask import Flask, g, render_template, request, url_for
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from .forms import PromptForm
@@ -42,6 +42,10 @@ STORE_AWAY = Page(
 TOO_MANY_DRAFTS = Page(
     "Too many texts are waiting for a sign-in",
     "Your text is still here. Wait a minute, then press Create scenario again.",
+)
+ERASED = Page(
+    "This scenario was erased",
+    "Its text and its link have left the portal for good. What is in Scenario Studio stays there.",
 )
 NO_DRAFT = Page(
     "This text is not here any more",
@@ -92,6 +96,10 @@ def explain(launch: Launch) -> Page | None:
     return replace(page, text=page.text.format(email=launch.email), detail=launch.detail or "")
 
 
+class Erased(NotFound):
+    """One's own launch or draft that is not there any more, and why."""
+
+
 def init_app(app: Flask) -> None:
     app.register_error_handler(SignInFailed, sign_in_failed)
     app.register_error_handler(CSRFError, expired)
@@ -126,9 +134,13 @@ def http_error(error: HTTPException) -> BaseResponse | HTTPException:
     if status >= 500 and not isinstance(error, InternalServerError):
         log.error("%s %s: %s", request.method, request.path, status)
     response = error.get_response()  # with what the status asks for, such as Allow
-    page = _error_page(PAGES.get(status, PAGES[400] if status < 500 else PAGES[500]))
+    page = _error_page(ERASED if isinstance(error, Erased) else _page_of(status))
     response.set_data((_form_with_text(TEXT_KEPT) if status >= 500 else None) or page)
     return response
+
+
+def _page_of(status: int) -> Page:
+    return PAGES.get(status, PAGES[400] if status < 500 else PAGES[500])
 
 
 def _form_with_text(problem: Page) -> str | None:

@@ -4,7 +4,7 @@ import logging
 import math
 from uuid import UUID
 
-from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import attempts, auth, cookies, drafts, errors
@@ -30,7 +30,8 @@ def new() -> Answer:
     form, earlier = PromptForm(formdata=None, data=_prefill()), _link_used_before()
     if earlier:
         form.form_token.data = new_token()
-    return form_page(form, earlier=earlier, waiting=drafts.unsent())
+    forget = current_portal.store.launches.erased_tokens(g.user.key)
+    return form_page(form, earlier=earlier, waiting=drafts.unsent(), forget=forget)
 
 
 @bp.post("/launches")
@@ -71,10 +72,12 @@ def show(key: UUID) -> Answer:
 @bp.post("/launches/<uuid:key>/erase")
 def erase(key: UUID) -> Answer:
     launch = _own(key)
-    text = current_portal.store.erasing.launch(key, g.user.key)
+    erased = current_portal.store.erasing.launch(key, g.user.key, drafts.of_this_browser())
     log.info("erased launch=%s", key)
-    if launch.state in ("waiting", "creating") and text:
-        return form_page(PromptForm(formdata=None, data=prefill(text, None)))
+    if launch.state in ("waiting", "creating") and erased and erased.prompt:
+        form = PromptForm(formdata=None, data=prefill(erased.prompt, None))
+        return form_page(form, forget=[launch.form_token])
+    flash(launch.form_token, "erased")
     return redirect(url_for("launches.index"), 303)
 
 
@@ -147,7 +150,11 @@ def _link_used_before() -> Launch | None:
 
 
 def _own(key: UUID) -> Launch:
-    return current_portal.store.launches.find(key, g.user.key) or abort(404)
+    launches = current_portal.store.launches
+    launch = launches.find(key, g.user.key)
+    if launch is None and launches.is_erased(key, g.user.key):
+        raise errors.Erased
+    return launch or abort(404)
 
 
 def _cursor(before: str) -> tuple[float, UUID] | None:

@@ -49,9 +49,13 @@ def form_page(
     earlier: Launch | None = None,
     *,
     waiting: Sequence[Draft] = (),
+    forget: Sequence[str] = (),
     send_now: bool = False,
 ) -> str:
-    """Return the form, filled, as every view shows it; `waiting` are other texts that it leads to."""
+    """Return the form, filled, as every view shows it; `waiting` are other texts that it leads to.
+
+    `forget`: tokens of forms whose text was erased; this browser's copies of what was sent there shall go.
+    """
     user = g.get("user")  # not there yet when a request broke before anybody was known
     g.form_leads_to_studio = True
     return render_template(
@@ -60,6 +64,7 @@ def form_page(
         problem=problem,
         earlier=earlier,
         waiting=waiting,
+        forget=forget,
         send_now=send_now,
         starters=STARTERS,
         person_key=user.key[:16] if user else "",

@@ -40,6 +40,7 @@ class Drafts:
                 Draft.secret_hash.in_(secret_hashes),
                 Draft.created > now_in(db) - DRAFT_LIFETIME,
                 or_(Draft.person.is_(None), Draft.person == person),
+                Draft.erased.is_(None),
                 ~sent.exists(),
             )
             return list(db.scalars(query.order_by(Draft.created.desc())))
@@ -52,7 +53,10 @@ class Drafts:
             return db.scalar(query) is not None
 
     def claim(self, key: str, secret_hash: str, person: str | None) -> Draft | None:
-        """Return the draft of this browser; the first person signed in to see it is its only one."""
+        """Return the draft of this browser; the first person signed in to see it is its only one.
+
+        One that was erased is returned without its text.
+        """
         with self.database.write() as db:
             draft = db.get(Draft, key)
             if (

@@ -12,6 +12,7 @@ from .tables import Launch, Pace, Reason, launch_id
 
 SAME_AGAIN = 600  # seconds within which the same text from the same person is asked about
 PAGE = 20
+ERASED_TOKENS = 20
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,22 @@ class Launches:
         if launch is None or launch.person != person or launch.erased or launch.erase_after_call:
             return None
         return launch
+
+    def is_erased(self, key: UUID, person: str) -> bool:
+        """Whether this was one's own launch, and was erased."""
+        with self.database.read() as db:
+            launch = db.get(Launch, key)
+        return launch is not None and launch.person == person
+
+    def erased_tokens(self, person: str) -> list[str]:
+        """Return the form tokens of the newest launches that this person erased: copies of them shall go."""
+        query = (
+            select(Launch.form_token)
+            .where(Launch.person == person, or_(Launch.erased.is_not(None), Launch.erase_after_call))
+            .order_by(Launch.created.desc())
+        )
+        with self.database.read() as db:
+            return list(db.scalars(query.limit(ERASED_TOKENS)))
 
     def newest(self, person: str, before: tuple[float, UUID] | None) -> list[Launch]:
         """Return a page of one's own launches, newest first, and one more if there are older ones."""

@@ -227,7 +227,7 @@ def _turn(began: Sequence[float], limit: int, place: int, now: float) -> float:
 def _is_waiting(launch: Launch, now: float) -> bool:
     """Whether an attempt may begin; a lease that ran out belongs to a process that died."""
     ran_out = launch.state == "creating" and (launch.lease_until or 0) < now
-    return (launch.state == "waiting" or ran_out) and not launch.erased
+    return (launch.state == "waiting" or ran_out) and not launch.erased and not launch.erase_after_call
 
 
 def _still_holds(launch: Launch, lease: Lease) -> bool:

@@ -119,6 +119,7 @@ class Draft(Base):
     person: Mapped[str | None] = mapped_column(String(64))
     address_hash: Mapped[str] = mapped_column(String(64))
     created: Mapped[float] = mapped_column(Float(53), index=True)
+    erased: Mapped[float | None] = mapped_column(Float(53))  # its text is gone; its address says so
 
     @property
     def created_at(self) -> datetime:
