@@ -132,6 +132,12 @@ def test_an_attempt_knows_nothing_of_flask() -> None:
     assert "flask" not in {name.split(".")[0] for name in imports(WEBAPP / "attempts.py")}
 
 
+@pytest.mark.parametrize("path", EVERYTHING, ids=lambda path: path.stem)
+def test_no_function_hides_a_module(path: Path) -> None:
+    modules = {module.stem for module in path.parent.glob("*.py")} - {path.stem}
+    assert not modules & {function.name for function in functions(path) if path.name == "__init__.py"}
+
+
 def test_the_entry_is_two_imports_and_one_line() -> None:
     kinds = [type(node) for node in ast.parse((ROOT / "wsgi.py").read_text()).body]
     assert kinds == [ast.Expr, ast.ImportFrom, ast.ImportFrom, ast.Assign]

@@ -36,14 +36,14 @@ def create_app(settings: Settings) -> Flask:
     auth.init_app(app)
     for resource in (launches, drafts, embed, ops):
         app.register_blueprint(resource.bp)
-    mount(app, settings)
+    serve_below(app, settings)
     return app
 
 
 def build(settings: Settings) -> Portal:
     """Put the parts together; nothing of them knows Flask."""
     store = open_store(settings)
-    provider = Provider(settings, transport(settings, oidc.LIMITS))
+    provider = Provider(settings, way_out(settings, oidc.LIMITS))
     return Portal(settings, store, pacer(settings, store), exec_client(settings), provider)
 
 
@@ -71,15 +71,16 @@ def configure(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False  # it answers with a redirect built from the request's Host
 
 
-def transport(settings: Settings, limits: Limits) -> Transport:
+def way_out(settings: Settings, limits: Limits) -> Transport:
     proxy = settings.https_proxy.get_secret_value() if settings.https_proxy else None
     return Transport(tls_context(settings.ssl_cert_file), limits, POOL, proxy, settings.no_proxy)
 
 
 def exec_client(settings: Settings) -> ExecClient:
     key = settings.exec_api_key.get_secret_value()
-    way_out = transport(settings, exec_api.LIMITS)
-    return ExecClient(settings.exec_api_url, key, settings.exec_studio_hosts, way_out)
+    return ExecClient(
+        settings.exec_api_url, key, settings.exec_studio_hosts, way_out(settings, exec_api.LIMITS)
+    )
 
 
 def send_headers(app: Flask, settings: Settings) -> None:
@@ -109,7 +110,7 @@ def pacer(settings: Settings, store: Store) -> Pacer:
     )
 
 
-def mount(app: Flask, settings: Settings) -> None:
+def serve_below(app: Flask, settings: Settings) -> None:
     """Serve below the path of `PUBLIC_URL`, behind as many proxies as are trusted."""
     app.wsgi_app = Mount(app.wsgi_app, settings.base_path)  # type: ignore[method-assign]
     if settings.trusted_proxies:
