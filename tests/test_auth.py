@@ -505,7 +505,6 @@ def test_nobody_is_signed_out_without_the_pages_token(
     "origin",
     [
         "https://evil.example",
-        "null",
         "http://localhost",
         "http://localhost:8001",
         "https://localhost:8000",

@@ -189,16 +189,15 @@ def test_a_text_from_anywhere_else_waits_for_a_press(
     assert not sandbox.requests(prompt_length=len(prompt), request_id=shown.fields["form_token"])
 
 
-@pytest.mark.parametrize("origin", [EVIL, "null"])
 def test_a_foreign_post_to_launches_creates_nothing(
-    page: Fetch, client: FlaskClient, sign_in: SignIn, sandbox: Sandbox, origin: str
+    page: Fetch, client: FlaskClient, sign_in: SignIn, sandbox: Sandbox
 ) -> None:
     """With the cookies that no browser sends along, and with a token that nobody could know."""
     sign_in(client)
     fields = page(client, "/").fields
     before = len(sandbox.report()["requests"])
     prompt = text()
-    response = client.post("/launches", data={**fields, "prompt": prompt}, headers={"Origin": origin})
+    response = client.post("/launches", data={**fields, "prompt": prompt}, headers={"Origin": EVIL})
     assert page(client, response, 422).prompt == prompt
     del fields["csrf_token"]
     response = client.post("/launches", data={**fields, "prompt": prompt}, headers={"Origin": OURS})

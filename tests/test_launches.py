@@ -334,6 +334,9 @@ def test_nothing_is_tried_before_it_is_due(
         ("?go=1", "GET", {"Sec-Purpose": "prefetch"}),
         ("?go=1", "GET", {"Sec-Purpose": "prefetch;prerender"}),
         ("?go=1", "GET", {"Purpose": "prefetch"}),
+        ("?go=1", "GET", {"X-Moz": "prefetch"}),
+        ("?go=1", "GET", {"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "same-site"}),
+        ("?go=1", "GET", {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}),
     ],
 )
 def test_only_the_pages_own_refresh_acts(
@@ -571,9 +574,14 @@ def test_a_post_without_the_pages_token_creates_nothing(
     assert calls_of(sandbox, person) == []
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:8000.evil.example"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:8000.evil.example", "http://é"])
 def test_a_post_from_another_site_gives_the_text_back(
-    signed_in: FlaskClient, page: Fetch, sandbox: Sandbox, person: str, origin: str
+    signed_in: FlaskClient,
+    page: Fetch,
+    sandbox: Sandbox,
+    person: str,
+    caplog: pytest.LogCaptureFixture,
+    origin: str,
 ) -> None:
     fields = {**page(signed_in).fields, "prompt": text_with()}
 
@@ -582,7 +590,23 @@ def test_a_post_from_another_site_gives_the_text_back(
     refused = page(signed_in, answer, 422)
     assert refused.prompt == fields["prompt"]
     assert refused.fields["form_token"] == fields["form_token"]
+    assert "open http://localhost:8000 and send it from there" in refused.words
     assert calls_of(sandbox, person) == []
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "webapp.auth"]
+    assert origin.replace("é", "?") in warning
+    assert "PUBLIC_URL is at http://localhost:8000" in warning
+
+
+def test_an_origin_that_a_proxy_took_away_is_judged_by_the_pages_token(
+    signed_in: FlaskClient, page: Fetch, sandbox: Sandbox
+) -> None:
+    """A proxy adds `Referrer-Policy: no-referrer`, and browsers send `Origin: null`."""
+    fields, headers = {**page(signed_in).fields, "prompt": text_with()}, {"Origin": "null"}
+
+    forged = signed_in.post("/launches", data={**fields, "csrf_token": "forged"}, headers=headers)
+    assert page(signed_in, forged, 422).prompt == fields["prompt"]
+
+    assert is_studio(signed_in.post("/launches", data=fields, headers=headers).location, sandbox)
 
 
 def test_a_post_of_our_own_page_says_so(signed_in: FlaskClient, page: Fetch, sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ What a person wanted before signing in travels in a signed cookie of ours; nobod
 """
 
 import logging
+import re
 import time
 from dataclasses import asdict
 
@@ -161,9 +162,18 @@ def signed_out() -> str:
 def from_our_own_page() -> bool:
     """Whether the browser says that a page of ours sent this; a browser that says nothing is believed.
 
-    `Sec-Fetch-Site` is no help: WebKit calls our own framed page a stranger's.
+    So is one that says `null`, as under a proxy's `Referrer-Policy: no-referrer`: the page's token is checked
+    in any case. `Sec-Fetch-Site` is no help: WebKit calls our own framed page a stranger's.
     """
-    return request.headers.get("Origin", current_portal.settings.origin) == current_portal.settings.origin
+    origin, ours = request.headers.get("Origin", "null"), current_portal.settings.origin
+    if origin in ("null", ours):
+        return True
+    log.warning("refused a post from %s: PUBLIC_URL is at %s", _printable(origin), ours)
+    return False
+
+
+def _printable(origin: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", "?", origin)[:100]
 
 
 def remember_wanted(response: BaseResponse) -> None:

@@ -28,10 +28,15 @@ PAGES = {
     500: Page("Something broke on our side", "Please try again in a minute.", support=True),
     503: Page("The portal cannot answer right now", "Please try again in a minute.", support=True),
 }
-EXPIRED_FORM = Page("This page had expired", "Your text is still here: press Create scenario again.")
 TEXT_KEPT = Page(
     "Something broke on our side",
     "Your text is still here: press Create scenario again in a minute. It makes one scenario only.",
+    support=True,
+)
+FOREIGN_FORM = Page(
+    "This came from another address",
+    "Your text is still here, but it was not sent from the portal's own page. Copy it, open {home} and send "
+    "it from there.",
     support=True,
 )
 STORE_AWAY = Page(
@@ -98,6 +103,10 @@ def explain(launch: Launch) -> Page | None:
 
 class Erased(NotFound):
     """One's own launch or draft that is not there any more, and why."""
+
+
+def foreign_form(home: str) -> Page:
+    return replace(FOREIGN_FORM, text=FOREIGN_FORM.text.format(home=home))
 
 
 def init_app(app: Flask) -> None:

@@ -42,7 +42,7 @@ def create() -> Answer:
     if not form.validate():
         return form_page(form), 422
     if not auth.from_our_own_page():
-        return form_page(form, errors.EXPIRED_FORM), 422
+        return form_page(form, errors.foreign_form(current_portal.settings.public_url)), 422
     recorded = _record(form)
     if recorded.launch is None:
         return form_page(form, earlier=recorded.earlier), 422
@@ -167,5 +167,9 @@ def _cursor(before: str) -> tuple[float, UUID] | None:
 
 def _is_deliberate() -> bool:
     """Whether this request is a person's or their page's own, not a browser's or a mail scanner's guess."""
-    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    return request.method == "GET" and "prefetch" not in purpose
+    said = request.headers
+    purpose = "".join(said.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose"))
+    # An image or a frame on somebody's page is not the person; a browser that says nothing is believed.
+    asked_for = said.get("Sec-Fetch-Dest", "document") in ("document", "empty")
+    from_here = said.get("Sec-Fetch-Site", "none") in ("none", "same-origin", "same-site")
+    return request.method == "GET" and "prefetch" not in purpose and asked_for and from_here
