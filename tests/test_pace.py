@@ -14,7 +14,7 @@ from webapp.store import Store
 from webapp.store.database import now_in
 from webapp.store.erasing import Erasing
 from webapp.store.launches import Launches
-from webapp.store.pace import ABSENT, HELD, HOUR, LEASE, VOID, WINDOW, Lease, Outlook, Pacer
+from webapp.store.pace import ABSENT, HELD, HOUR, LEASE, PROBE, VOID, WINDOW, Lease, Outlook, Pacer
 from webapp.store.tables import Call, Launch, Pace, person_key
 
 URL = "https://acme.app.exec.com/chat/1"
@@ -476,6 +476,73 @@ def test_held_launches_take_no_place_of_others(pacer: Pacer) -> None:
     [new] = queue(pacer)
 
     assert outlook(pacer, new).place == 0
+
+
+# --- A long Retry-After
+
+
+HALF_A_DAY = 12 * HOUR
+
+
+@pytest.fixture
+def stopped(pacer: Pacer) -> list[Launch]:
+    """Four that wait because Exec asked everybody to come back in half a day."""
+    first, *others = queue(pacer, 4)
+    pacer.busy(take(pacer, first), HALF_A_DAY)
+    return [first, *others]
+
+
+def test_under_a_long_floor_one_call_an_hour_asks_again(pacer: Pacer, stopped: list[Launch]) -> None:
+    let_pass(pacer, PROBE - 10)
+    assert ask(pacer, *stopped) == []
+    let_pass(pacer, 11)
+    assert len(ask(pacer, *stopped)) == 1
+    let_pass(pacer, PROBE - 10)
+    assert ask(pacer, *stopped) == []
+
+
+def test_a_probe_that_goes_through_lifts_the_floor(pacer: Pacer, stopped: list[Launch]) -> None:
+    let_pass(pacer, PROBE + 1)
+    pacer.created(take(pacer, stopped[0]), URL)
+
+    assert ask(pacer, *stopped[1:3]) == stopped[1:3]
+
+
+def test_a_probe_that_is_refused_keeps_everybody_waiting(pacer: Pacer, stopped: list[Launch]) -> None:
+    let_pass(pacer, PROBE + 1)
+    pacer.busy(take(pacer, stopped[0]), HALF_A_DAY)
+    let_pass(pacer, PROBE - 10)
+
+    assert ask(pacer, *stopped) == []
+
+
+def test_a_call_that_began_before_the_floor_does_not_lift_it(pacer: Pacer) -> None:
+    first, second, third = queue(pacer, 3)
+    early = take(pacer, first)
+    pacer.busy(take(pacer, second), HALF_A_DAY)
+    pacer.created(early, URL)
+
+    assert ask(pacer, second, third) == []
+
+
+def test_a_new_key_lifts_the_floor(pacer: Pacer, stopped: list[Launch]) -> None:
+    repaired = Pacer(pacer.database, 3, 0, "new key")
+
+    assert ask(repaired, stopped[0]) == [stopped[0]]
+
+
+def test_the_operator_lifts_the_floor(pacer: Pacer, stopped: list[Launch]) -> None:
+    pacer.resume()
+
+    assert ask(pacer, stopped[0]) == [stopped[0]]
+
+
+def test_the_operator_releases_what_is_held(pacer: Pacer) -> None:
+    first, second = queue(pacer, 2)
+    hold(pacer, first)
+    pacer.resume()
+
+    assert ask(pacer, first, second) == [first, second]
 
 
 def test_a_held_attempt_keeps_the_limit_and_the_floor(pacer: Pacer) -> None:

@@ -25,6 +25,7 @@ ABSENT = 30  # a page not seen for so long loses its place to those behind it
 VOID = 8  # so long after the promised time a place is free for the next
 HELD = 300  # one attempt in so many seconds for all held launches together
 LONGEST_BACKOFF = 60
+PROBE = 3600  # under a long floor one call an hour finds out whether Exec takes new ones
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Lease:
 
     launch: Launch
     attempt: int
+    probe: bool = False  # it begins although Exec asked everybody to wait longer
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Pacer:
             launch.state, launch.attempt, launch.email = "creating", launch.attempt + 1, email
             launch.lease_until = now + LEASE
             db.add(Call(launch_id=launch.id, person=launch.person, began=now))
-            return Lease(launch, launch.attempt)
+            return Lease(launch, launch.attempt, probe=pace.floor > now)
 
     def outlook(self, launch: Launch) -> Outlook:
         """Return what a waiting launch can expect, without renewing anything."""
@@ -88,8 +90,10 @@ class Pacer:
     def created(self, lease: Lease, url: str) -> Launch:
         """Note the session. It wins whatever happened meanwhile: the session exists."""
         with self.database.write() as db:
-            db.get_one(Pace, 1, with_for_update=True)  # before any launch, as everywhere
+            pace = db.get_one(Pace, 1, with_for_update=True)  # before any launch, as everywhere
             launch, now = self._leased(db, lease)
+            if lease.probe:
+                pace.floor = 0
             if launch.state == "ready" or launch.erased:
                 return launch
             launch.state, launch.url, launch.finished = "ready", url, now
@@ -129,7 +133,7 @@ class Pacer:
         with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
             launch, now = self._leased(db, lease)
-            pace.floor = max(pace.floor, now + retry_after)
+            pace.floor, pace.access = max(pace.floor, now + retry_after), self.access
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, "busy", now)
                 _erase_if_asked(launch, now)
@@ -147,20 +151,29 @@ class Pacer:
                 _erase_if_asked(launch, now)
             return launch
 
+    def resume(self) -> None:
+        """Lift what `Retry-After` or a refused key has stopped, as the operator says."""
+        with self.database.write() as db:
+            self._lift(db, db.get_one(Pace, 1, with_for_update=True), now_in(db))
+
     def _leased(self, db: Session, lease: Lease) -> tuple[Launch, float]:
         return db.get_one(Launch, lease.launch.id, with_for_update=True), now_in(db)
 
     def _release_if_access_changed(self, db: Session, pace: Pace, now: float) -> None:
         if pace.access not in ("", self.access):
-            pace.access, pace.held_until = self.access, 0
-            self._release(db, now)
+            pace.access = self.access
+            self._lift(db, pace, now)
+
+    def _lift(self, db: Session, pace: Pace, now: float) -> None:
+        pace.floor = pace.held_until = 0
+        self._release(db, now)
 
     def _release(self, db: Session, now: float) -> None:
         held = update(Launch).where(Launch.held, Launch.state == "waiting")
         db.execute(held.values(held=False, reason=None, not_before=now))
 
     def _outlook(self, db: Session, pace: Pace, launch: Launch, now: float) -> Outlook:
-        earliest = max(launch.not_before, pace.floor, now)
+        earliest = max(launch.not_before, self._floor(db, pace, now), now)
         place = ahead = self._before(db, launch, now) if self.per_minute else 0
         if launch.held:
             place = self._held_before(db, launch, now)
@@ -169,6 +182,12 @@ class Pacer:
             began = db.scalars(select(Call.began).where(Call.began > now - WINDOW).order_by(Call.began)).all()
             earliest = max(earliest, _turn(began, self.per_minute, ahead, now))
         return Outlook(place, earliest - now)
+
+    def _floor(self, db: Session, pace: Pace, now: float) -> float:
+        if pace.floor <= now:
+            return 0
+        last = db.scalars(select(func.max(Call.began))).one() or 0
+        return min(pace.floor, last + PROBE)
 
     def _held_before(self, db: Session, launch: Launch, now: float) -> int:
         """Count the held ones that go first: those with the fewest attempts."""
