@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from reading import Page
 from werkzeug.test import TestResponse
 
-from webapp.embed import SANDBOX, is_listed, origin_of
+from webapp.embed import SANDBOX, is_listed
 from webapp.forms import LONGEST_PROMPT
 from webapp.sandbox import demo
 from webapp.store.drafts import DRAFTS_PER_MINUTE
@@ -349,29 +349,6 @@ def test_the_line_is_one_that_the_portal_starts_with(
     line = page(client, "/embed/diagnose?page=https://Wiki.Example/").one(id="line").text
     again = make_app(frame_ancestors=line.removeprefix("FRAME_ANCESTORS=")).test_client()
     assert page(again, "/embed/diagnose?page=https://wiki.example").one(id="answer").words.startswith("Yes")
-
-
-@pytest.mark.parametrize(
-    ("address", "origin"),
-    [
-        ("https://intranet.acme.com/sites/x?y#z", "https://intranet.acme.com"),
-        ("intranet.acme.com", "https://intranet.acme.com"),
-        ("https://Intranet.Acme.com:443", "https://intranet.acme.com"),
-        ("https://intranet.acme.com:8443/", "https://intranet.acme.com:8443"),
-        ("https://bücher.example", "https://xn--bcher-kva.example"),
-        ("http://localhost:8001/intranet", "http://localhost:8001"),
-        ("http://intranet.acme.com", None),
-        ("file:///home/x.html", None),
-        ("https://", None),
-        ("https://a b", None),
-        ("https://x;script-src *", None),
-        ("https://[::1", None),
-        ("https://x:99999999", None),
-        ("", None),
-    ],
-)
-def test_origin_of_a_pasted_address(address: str, origin: str | None) -> None:
-    assert origin_of(address) == origin
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,19 @@ ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
 
 # What stands at the bottom imports no sibling but these.
 BOTTOM = {
-    "config": set(),
+    "addresses": set(),
+    "config": {"addresses"},
     "attempts": {"exec_api", "store"},
     "exec_api": {"transport"},
     "forms": set(),
     "headers": set(),
     "starters": set(),
-    "transport": set(),
+    "transport": {"addresses"},
 }
 HOMES = {
     "alembic": {"env", "store", "versions"},
     "authlib": {"oidc"},
+    "idna": {"addresses"},
     "joserfc": {"oidc"},
     "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
     "psycopg": {"store"},

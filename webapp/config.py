@@ -29,8 +29,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from .addresses import HOST, LOOPBACK, origin_of
 
 # One provider for every customer of the vendor: its e-mail claims say nothing about *our* company.
 MULTI_TENANT_ISSUERS = re.compile(
@@ -261,10 +260,7 @@ class Settings(BaseSettings):
     @property
     def origin(self) -> str:
         """`PUBLIC_URL` as a browser writes it in an `Origin` header (RFC 6454, section 6.2)."""
-        parts = urlsplit(self.public_url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        usual = {"http": 80, "https": 443}[parts.scheme]
-        return f"{parts.scheme}://{host}" + ("" if parts.port in (None, usual) else f":{parts.port}")
+        return origin_of(self.public_url) or ""
 
     @property
     def base_path(self) -> str:

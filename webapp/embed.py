@@ -3,7 +3,6 @@
 Nothing here reads or writes a session or sets a cookie: inside a frame on another site there may be none.
 """
 
-import re
 from urllib.parse import urlsplit
 
 from flask import (
@@ -19,7 +18,7 @@ from flask import (
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import drafts
-from .config import HOST, LOOPBACK
+from .addresses import origin_of
 from .forms import LONGEST_PROMPT, TOKEN, PromptForm, prefill
 from .portal import current_portal
 
@@ -75,21 +74,6 @@ def diagnose() -> str:
         origin=origin,
         is_listed=origin is not None and is_listed(origin, (settings.origin, *settings.frame_ancestors)),
     )
-
-
-def origin_of(address: str) -> str | None:
-    """Return the origin of a page's address as somebody pasted it; None where no frame could be allowed."""
-    try:
-        parts = urlsplit(address if "://" in address else f"https://{address}")
-        host = (parts.hostname or "").encode("idna").decode()
-        port = parts.port
-    except (UnicodeError, ValueError):
-        return None
-    secure = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
-    if not secure or not re.fullmatch(HOST, host):
-        return None
-    usual = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
 
 
 def is_listed(origin: str, listed: tuple[str, ...]) -> bool:

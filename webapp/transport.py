@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed omits it
 
 import certifi
 from requests import PreparedRequest, Response, Session
@@ -23,6 +21,8 @@ from requests.exceptions import ReadTimeout
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+
+from .addresses import Exemption, goes_direct
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Transport(HTTPAdapter):
         self.tls = tls
         self.limits = limits
         self.proxy = proxy
-        self.no_proxy = {"no": ",".join(no_proxy)}
+        self.exemptions = tuple(Exemption.parse(entry) for entry in no_proxy)
         super().__init__(pool_connections=4, pool_maxsize=pool)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # handed on as they are
@@ -128,8 +128,7 @@ class Transport(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
         """Send and read the whole answer within the limits. Raises `requests.RequestException`."""
-        url = urlsplit(request.url or "")
-        direct = self.proxy is None or proxy_bypass_environment(url.hostname or "", self.no_proxy)
+        direct = self.proxy is None or goes_direct(request.url or "", self.exemptions)
         response = super().send(
             request,
             stream=True,
