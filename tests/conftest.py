@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -24,12 +25,15 @@ import trustme
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page, read
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from webapp import cookies, create_app
 from webapp.config import Settings
+from webapp.portal import portal_of
 from webapp.store import Store
 from webapp.store.database import migrate
+from webapp.store.tables import SignIn as SignInRow
 
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = "first-signing-key-0123456789abcdef"
@@ -269,6 +273,27 @@ def settings_of(client: FlaskClient) -> Settings:
     return settings
 
 
+def sign_in_of(client: FlaskClient) -> SignInRow | None:
+    """The row that this browser's cookie finds, ended or not."""
+    with client.session_transaction() as session:
+        secret = session.get("sign_in", "")
+    found = portal_of(client.application).store.sign_ins.find(sha256(secret.encode()).hexdigest())
+    return found[0] if found else None
+
+
+def change_sign_in(client: FlaskClient, **values: object) -> None:
+    """Change what is remembered of this browser's sign-in."""
+    row = sign_in_of(client)
+    assert row is not None
+    with portal_of(client.application).store.database.write() as db:
+        db.execute(update(SignInRow).where(SignInRow.id == row.id).values(values))
+
+
+def expire(client: FlaskClient) -> None:
+    """Let the sign-in of this browser be over."""
+    change_sign_in(client, ended=1)
+
+
 def own_path(client: FlaskClient, address: str) -> str:
     """The path and query of an address of the portal's, as the test client wants them."""
     parts = urlsplit(address)
@@ -464,7 +489,7 @@ def shared_database(postgresql: PostgreSQL) -> Iterator[str]:
 
 
 EMPTY = """
-DELETE FROM launches; DELETE FROM calls; DELETE FROM drafts;
+DELETE FROM launches; DELETE FROM calls; DELETE FROM drafts; DELETE FROM sign_ins;
 UPDATE pace SET floor = 0, held_until = 0, access = ''
 """
 OpenStore = Callable[[], Store]

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from conftest import ROOT, Sandbox, answers, end, free_port, inherited, portal_values, wait_until
-from faults_people import Instance, Trip, Visitor, cookie_of, serving
+from faults_people import Instance, Trip, Visitor, cookie_of, serving, store_of
 
 PEOPLE = 40
 LONGEST = 300  # seconds; forty at ten a minute take a little more than three minutes
@@ -43,7 +43,8 @@ def main(directory: Path) -> None:
 def hold(portal: Instance, sandbox: Sandbox) -> list[Trip]:
     """Let all open the form, press together, and stay on their page until they are in the studio."""
     names = [f"p{number}" for number in range(1, PEOPLE + 1)]
-    visitors = [Visitor(name, [portal.url], cookie_of(name, sandbox.issuer)) for name in names]
+    with store_of(portal) as store:
+        visitors = [Visitor(name, [portal.url], cookie_of(name, sandbox.issuer, store)) for name in names]
     together = threading.Barrier(PEOPLE)
 
     trips: dict[str, Trip] = {}

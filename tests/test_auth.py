@@ -5,6 +5,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha512
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+from uuid import uuid4
 
 import pytest
 import requests
@@ -18,8 +19,10 @@ from conftest import (
     Sandbox,
     SignIn,
     StartPortal,
+    change_sign_in,
     free_port,
     own_path,
+    sign_in_of,
 )
 from flask import Flask
 from flask.testing import FlaskClient
@@ -39,6 +42,9 @@ def cookies_of(answer: TestResponse) -> dict[str, dict[str, str]]:
     return found
 
 
+HOUR = 3600
+
+
 def is_signed_in(client: FlaskClient) -> bool:
     return (
         client.get(f"{client.application.extensions['portal'].settings.base_path}/launches").status_code
@@ -55,7 +61,7 @@ def test_a_sign_in_clears_what_was_in_the_session(client: FlaskClient, sign_in: 
         session["csrf_token"] = "planted"
     sign_in(client)
     with client.session_transaction() as session:
-        assert set(session) - {"_permanent", "csrf_token"} == {"user"}
+        assert set(session) - {"_permanent", "csrf_token"} == {"sign_in"}
         assert session.get("csrf_token") != "planted"
 
 
@@ -64,7 +70,7 @@ def test_a_sign_in_as_another_replaces_the_first(client: FlaskClient, sign_in: S
     callback = client.get("/sign-in?prompt=select_account")
     assert callback.status_code == 303
     with client.session_transaction() as session:
-        del session["user"]
+        del session["sign_in"]
     sign_in(client, "omar")
     words = page(client).words
     assert "Omar Haddad" in words
@@ -115,24 +121,88 @@ def test_the_three_newest_sign_ins_can_be_finished(
     assert [answer.status_code for answer in answers] == [303, 303, 303]
 
 
-def test_the_session_ends_after_its_hours(make_app: MakeApp, sign_in: SignIn) -> None:
-    client = make_app(session_hours=1).test_client()
+@pytest.mark.parametrize(
+    ("settings", "aged"),
+    [
+        ({"session_hours": 3}, {"created": -3 * HOUR, "used": -60}),
+        ({"session_idle_hours": 1}, {"created": -2 * HOUR, "used": -HOUR}),
+    ],
+    ids=["at-most", "unused"],
+)
+def test_a_sign_in_ends_after_its_hours(
+    make_app: MakeApp, sign_in: SignIn, settings: dict[str, int], aged: dict[str, int]
+) -> None:
+    client = make_app(**settings).test_client()
     sign_in(client)
-    with client.session_transaction() as session:
-        assert 3590 < session["user"]["until"] - time.time() <= 3600
-        session["user"]["until"] = time.time() - 1
-        session.modified = True
+    row = sign_in_of(client)
+    assert row
+
+    change_sign_in(client, **{name: getattr(row, name) + age + 30 for name, age in aged.items()})
+    assert is_signed_in(client)
+    change_sign_in(client, **{name: getattr(row, name) + age - 1 for name, age in aged.items()})
     assert client.get("/launches").location == "/sign-in"
 
 
-def test_nobody_lengthens_a_session_by_using_it(client: FlaskClient, sign_in: SignIn) -> None:
+def test_using_a_sign_in_keeps_it_alive_and_is_noted_now_and_then(
+    client: FlaskClient, sign_in: SignIn
+) -> None:
     sign_in(client)
-    assert SESSION_COOKIE not in cookies_of(client.get("/healthz"))
+    for minutes, is_noted in [(9, False), (11, True)]:
+        change_sign_in(client, used=time.time() - minutes * 60)
+        client.get("/")
+        assert (time.time() - sign_in_of(client).used < 60) is is_noted
+
+
+def test_a_page_that_waits_is_no_use(client: FlaskClient, sign_in: SignIn) -> None:
+    sign_in(client)
+    change_sign_in(client, used=time.time() - 3600)
+    client.get(f"/launches/{uuid4()}?go=1")
+    assert time.time() - sign_in_of(client).used > 3500
+
+
+def test_a_copied_cookie_ends_with_the_sign_out(app: Flask, sign_in: SignIn, page: Fetch) -> None:
+    client, thief = app.test_client(), app.test_client()
+    sign_in(client)
+    thief.set_cookie(SESSION_COOKIE, client.get_cookie(SESSION_COOKIE).value)
+    assert is_signed_in(thief)
+
+    sign_out(client, page)
+
+    assert not is_signed_in(thief)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"allowed_email_domains": "other.example"},
+        {"allowed_groups": "nobody"},
+        {
+            "oidc_email_claim": "upn",
+            "oidc_trust_unverified_email": True,
+            "allowed_email_domains": "acme.example",
+        },
+        {"oidc_issuer": "https://login.other.example"},
+    ],
+    ids=["domain", "group", "claim", "issuer"],
+)
+def test_a_setting_that_lets_nobody_in_any_more_ends_sign_ins(
+    make_app: MakeApp, sign_in: SignIn, changes: dict[str, object]
+) -> None:
+    before = make_app().test_client()
+    sign_in(before)
+    after = make_app(**changes).test_client()
+    after.set_cookie(SESSION_COOKIE, before.get_cookie(SESSION_COOKIE).value)
+
+    assert is_signed_in(before)
+    assert not is_signed_in(after)
+
+
+@pytest.mark.parametrize("planted", [{"user": {"sub": "1"}}, {"sign_in": 7}, {"sign_in": ["x"]}, {}])
+def test_a_cookie_of_another_shape_is_nobody(client: FlaskClient, planted: dict[str, object]) -> None:
     with client.session_transaction() as session:
-        until = session["user"]["until"]
-    client.get("/")
-    with client.session_transaction() as session:
-        assert session["user"]["until"] == until
+        session.update(planted)
+    assert client.get("/").status_code == 200
+    assert client.get("/launches").location == "/sign-in"
 
 
 def test_a_forged_session_is_nobodys(make_app: MakeApp, sign_in: SignIn) -> None:
@@ -175,7 +245,7 @@ def test_a_new_signing_key_keeps_where_a_stranger_wanted_to_go(make_app: MakeApp
 def test_of_the_tokens_nothing_is_kept(client: FlaskClient, sign_in: SignIn) -> None:
     sign_in(client)
     with client.session_transaction() as session:
-        assert set(session["user"]) == {"issuer", "sub", "email", "name", "until"}
+        assert set(session) - {"_permanent", "csrf_token"} == {"sign_in"}
 
 
 # Cookies
@@ -485,6 +555,7 @@ def test_signing_out_works_while_the_provider_is_down(
     cookie = before.get_cookie(SESSION_COOKIE)
     assert cookie is not None
     address = f"{sandbox.url}{issuer}" if issuer else f"http://127.0.0.1:{free_port()}"
+    change_sign_in(before, issuer=address)
     client = make_app(oidc_issuer=address).test_client()
     client.set_cookie(SESSION_COOKIE, cookie.value)
     assert page(client, sign_out(client, page)).link("Go on") == "/signed-out"

@@ -5,12 +5,21 @@ What the framed form sends is in test_embed.py.
 
 import itertools
 import random
-import time
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import pytest
-from conftest import PUBLIC_URLS, SESSION_COOKIE, Fetch, MakeApp, PostgreSQL, Sandbox, SignIn, draft_cookie
+from conftest import (
+    PUBLIC_URLS,
+    SESSION_COOKIE,
+    Fetch,
+    MakeApp,
+    PostgreSQL,
+    Sandbox,
+    SignIn,
+    draft_cookie,
+    expire,
+)
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
@@ -53,13 +62,6 @@ def keep(client: FlaskClient, text: str, headers: dict[str, str] = OURS, **field
     answer = send(client, text, headers, **fields)
     assert answer.status_code == 303, answer.text
     return str(answer.location)
-
-
-def expire(client: FlaskClient) -> None:
-    """Let the sign-in of this browser be over, since a moment ago."""
-    with client.session_transaction() as session:
-        session["user"]["until"] = time.time() - 1
-        session.modified = True
 
 
 def only_draft(store: Store) -> Draft:

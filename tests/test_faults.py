@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import requests
 from conftest import Environment, PostgreSQL, Sandbox, Workshop, wait_until
-from faults_people import Instance, Trip, Visitor, cookie_of, email_of, serving
+from faults_people import Instance, Trip, Visitor, cookie_of, email_of, serving, store_of
 from sqlalchemy.orm import Session
 
 from webapp.store import Store
@@ -72,7 +72,11 @@ def invite(sandbox: Sandbox, leaving: threading.Event) -> Invite:
     def sign_in(number: int, portals: Iterable[Instance]) -> list[Visitor]:
         addresses = [portal.url for portal in portals]
         names = [f"p{next(PEOPLE)}" for _ in range(number)]
-        return [Visitor(name, addresses, cookie_of(name, sandbox.issuer), leaving) for name in names]
+        with store_of(next(iter(portals))) as store:
+            cookies = [cookie_of(name, sandbox.issuer, store) for name in names]
+        return [
+            Visitor(name, addresses, cookie, leaving) for name, cookie in zip(names, cookies, strict=True)
+        ]
 
     return sign_in
 

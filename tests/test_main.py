@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from webapp.store import Store
 from webapp.store.database import migrate
-from webapp.store.tables import Launch
+from webapp.store.tables import Launch, SignIn
 
 DAY = 24 * 3600
 
@@ -139,3 +139,46 @@ def test_erase_reaches_postgresql(shell: Shell, open_store: OpenStore) -> None:
 
     assert (done.returncode, done.stdout) == (0, "Erased 1 launch older than 30 days.\n"), done.stderr
     assert remaining(store) == set()
+
+
+def sign_in(store: Store, email: str) -> None:
+    store.sign_ins.begin(
+        SignIn(
+            id=email,
+            person=email,
+            issuer="https://idp.example",
+            sub=email,
+            email=email,
+            claim="email",
+            name=email,
+            groups="[]",
+            proved=False,
+            browser="Firefox",
+        )
+    )
+
+
+def test_sign_out_ends_the_sign_ins_of_one_person(shell: Shell, sqlite_store: Store) -> None:
+    sign_in(sqlite_store, DANA)
+    sign_in(sqlite_store, OMAR)
+
+    done = shell.run("sign-out", "--person", DANA.upper())
+
+    assert (done.returncode, done.stdout) == (0, "Ended 1 sign-in.\n"), done.stderr
+    assert sqlite_store.sign_ins.of_person(DANA) == []
+    assert len(sqlite_store.sign_ins.of_person(OMAR)) == 1
+
+
+def test_sign_out_ends_everybodys(shell: Shell, sqlite_store: Store) -> None:
+    sign_in(sqlite_store, DANA)
+    sign_in(sqlite_store, OMAR)
+
+    assert shell.run("sign-out", "--everybody").stdout == "Ended 2 sign-ins.\n"
+    assert shell.run("sign-out", "--everybody").stdout == "Ended 0 sign-ins.\n"
+
+
+def test_sign_out_wants_to_know_whose(shell: Shell) -> None:
+    done = shell.run("sign-out")
+
+    assert done.returncode == 2
+    assert "--person --everybody is required" in done.stderr

@@ -12,6 +12,7 @@ import requests
 from conftest import (
     CLIENT_SECRET,
     PUBLIC_URLS,
+    SESSION_COOKIE,
     BeginSignIn,
     Fetch,
     MakeApp,
@@ -20,6 +21,7 @@ from conftest import (
     free_port,
     own_path,
     run_sandbox,
+    sign_in_of,
 )
 from flask import Flask
 from flask.testing import FlaskClient
@@ -39,15 +41,15 @@ def refuse(page: Fetch) -> Refuse:
         assert urlsplit(refusal.link(way_on)).path.endswith("/sign-in")
         assert not re.search(r"error|exception|token|claim|oidc", refusal.main.words, re.IGNORECASE)
         with client.session_transaction() as session:
-            assert "user" not in session
+            assert "sign_in" not in session
 
     return check
 
 
 def user_of(client: FlaskClient) -> dict[str, str]:
-    with client.session_transaction() as session:
-        user: dict[str, str] = session["user"]
-        return user
+    row = sign_in_of(client)
+    assert row is not None
+    return {"issuer": row.issuer, "sub": row.sub, "email": row.email, "name": row.name}
 
 
 # Who gets in
@@ -300,7 +302,7 @@ def test_a_callback_works_once(
     callback = own_path(client, sandbox.choose(begin_sign_in(client), "dana"))
     assert client.get(callback).status_code == 303
     with client.session_transaction() as session:
-        del session["user"]
+        del session["sign_in"]
     refuse(client, client.get(callback), *STALE)
 
 
@@ -324,7 +326,7 @@ def test_a_sign_in_without_its_session_is_stale(
     client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
 ) -> None:
     callback = sandbox.choose(begin_sign_in(client), "dana")
-    client.delete_cookie("portal")
+    client.delete_cookie(SESSION_COOKIE)
     refuse(client, client.get(own_path(client, callback)), *STALE)
 
 
@@ -503,7 +505,7 @@ def test_an_answer_that_is_none_signs_nobody_in(
     assert answer.status_code in (502, 503)
     assert "planted" not in page(client, answer, answer.status_code).html
     with client.session_transaction() as session:
-        assert "user" not in session
+        assert "sign_in" not in session
 
 
 def test_behind_the_stand_in_a_person_does_sign_in(

@@ -1,7 +1,7 @@
 """Every page a person may see, held to the house rules; and the first one, which is the link's preview."""
 
 import pytest
-from conftest import PUBLIC_URLS, Fetch, MakeApp, SignIn
+from conftest import PUBLIC_URLS, Fetch, MakeApp, SignIn, change_sign_in
 from flask.testing import FlaskClient
 from reading import Page
 
@@ -119,8 +119,7 @@ def test_a_link_makes_no_launch_by_itself(client: FlaskClient, page: Fetch) -> N
 
 def test_a_name_cannot_bring_markup(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
     sign_in(client)
-    with client.session_transaction() as session:
-        session["user"] = {**session["user"], "name": "<script>alert(1)</script>"}
+    change_sign_in(client, name="<script>alert(1)</script>")
     assert "<script>alert(1)</script>" in page(client).words
 
 

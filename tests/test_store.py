@@ -27,7 +27,7 @@ from webapp.store.drafts import DRAFT_LIFETIME
 from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import PAGE, SAME_AGAIN
 from webapp.store.pace import Pacer
-from webapp.store.tables import Base, Call, Draft, Launch, Pace, launch_id, person_key
+from webapp.store.tables import Base, Call, Draft, Launch, Pace, SignIn, launch_id, person_key
 
 DANA = person_key("https://idp.example", "acme|dana")
 OMAR = person_key("https://idp.example", "acme|omar")
@@ -784,6 +784,38 @@ def test_erasing_a_person_waits_for_a_page_that_holds_the_row(postgresql: Postgr
                     erased.result(0.5)
             assert erased.result(30) == ErasedPerson(launches=1, under_way=0, drafts=0)
             assert row(store, launch).prompt is None
+
+
+def test_erasing_a_person_takes_their_sign_ins(store: Store) -> None:
+    sign_in(store, "one", DANA, EMAIL)
+    sign_in(store, "another", OMAR, "omar@acme.example")
+
+    assert store.erasing.person(EMAIL.lower()) == ErasedPerson(launches=0, under_way=0, drafts=0)
+
+    assert store.sign_ins.find("one") is None
+    assert store.sign_ins.find("another")
+
+
+def test_former_sign_ins_are_kept_for_seven_days(store: Store) -> None:
+    for key, days, ended in [("ended", 8, 8), ("former", 7, 6), ("lapsed", 8, None), ("recent", 7, None)]:
+        sign_in(store, key, DANA, EMAIL)
+        with store.database.write() as db:
+            aged = update(SignIn).where(SignIn.id == key)
+            at = {"created": SignIn.created - days * DAY}
+            db.execute(aged.values(at | ({"ended": SignIn.created - ended * DAY} if ended else {})))
+
+    store.sign_ins.purge(8)
+
+    assert [key for key in ("ended", "former", "lapsed", "recent") if store.sign_ins.find(key)] == [
+        "former",
+        "recent",
+    ]
+
+
+def sign_in(store: Store, key: str, person: str, email: str) -> None:
+    row = SignIn(id=key, person=person, issuer="https://idp.example", sub="dana", email=email, claim="email")
+    row.name, row.groups, row.proved, row.browser = "Dana", "[]", False, "Firefox"
+    store.sign_ins.begin(row)
 
 
 def test_a_marked_launch_cannot_begin_a_call_any_more(store: Store) -> None:

@@ -3,10 +3,11 @@
 What a person wanted before signing in travels in a signed cookie of ours; nobody else can name a target.
 """
 
+import json
 import logging
 import re
-import time
-from dataclasses import asdict
+import secrets
+from hashlib import sha256
 
 from flask import (
     Blueprint,
@@ -24,8 +25,10 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
+from .config import Settings
 from .oidc import PENDING, PromptRefused, Stale, User
 from .portal import current_portal
+from .store.tables import SignIn
 
 bp = Blueprint("auth", __name__)
 log = logging.getLogger(__name__)
@@ -55,6 +58,25 @@ WITHOUT_SESSION = frozenset(
     {"static", "embed.create", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
 )
 
+SIGN_IN = "sign_in"  # the session's key for what finds the row
+UNVERIFIED = " (unverified)"
+USE_NOTED_EVERY = 600  # seconds
+BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Macintosh", "macOS"),
+    ("Linux", "Linux"),
+)
+
 WANTED_LIFETIME = 3600
 WANTED_PIECES = 2
 WANTED_PIECE_SIZE = 3600  # a browser silently drops a cookie of more than 4,096 bytes
@@ -80,15 +102,40 @@ def init_app(app: Flask) -> None:
 
 
 def load_user() -> None:
-    """Put the person signed in on `g.user`, or one whose sign-in has expired on `g.former_user`."""
-    g.user = g.former_user = None
-    signed_in = None if request.endpoint in WITHOUT_SESSION else session.get("user")
-    if signed_in:
-        user = User(**{name: signed_in[name] for name in ("issuer", "sub", "email", "name")})
-        if signed_in["until"] > time.time():
-            g.user = user
-        else:
-            g.former_user = user
+    """Put the person signed in on `g.user`; `g.former` is whose sign-in has ended in this browser."""
+    g.user = g.sign_in = g.former = None
+    secret = None if request.endpoint in WITHOUT_SESSION else session.get(SIGN_IN)
+    found = current_portal.store.sign_ins.find(_hash(secret)) if isinstance(secret, str) else None
+    if found is None:
+        return
+    row, g.now = found
+    if not lets_in(row):
+        g.former = row.person
+        return
+    g.user, g.sign_in = User(row.issuer, row.sub, row.email, row.name), row
+    # A page that waits asks by itself: that is no use, and must not keep a sign-in alive for ever.
+    if g.now - row.used > USE_NOTED_EVERY and "go" not in request.args:
+        current_portal.store.sign_ins.touch(row.id)
+
+
+def lets_in(row: SignIn) -> bool:
+    """Whether a sign-in still holds, by its times and by the settings of today."""
+    settings, now = current_portal.settings, g.now
+    lasts = now < row.created + settings.session_hours * 3600
+    used = now < row.used + settings.session_idle_hours * 3600
+    if row.ended is not None or not lasts or not used:
+        return False
+    if row.issuer.rstrip("/") != settings.oidc_issuer.rstrip("/") or row.claim not in _claims(settings):
+        return False
+    domains, groups = settings.allowed_email_domains, settings.allowed_groups
+    allowed = not domains or row.email.rpartition("@")[2].lower() in domains
+    return allowed and (not groups or not set(groups).isdisjoint(json.loads(row.groups)))
+
+
+def _claims(settings: Settings) -> set[str]:
+    """Return what may stand in a row for where its address came from, by the settings of today."""
+    claim = settings.oidc_email_claim
+    return {claim, f"{claim}{UNVERIFIED}"} if settings.oidc_trust_unverified_email else {claim}
 
 
 def refuse_strangers() -> BaseResponse | None:
@@ -135,20 +182,54 @@ def callback() -> BaseResponse:
         if g.user:  # Back to this page, or a second tab: nothing to complain about
             return _go_where_wanted()
         raise
+    _begin(user)
+    log.info("signed in")
+    return _go_where_wanted()
+
+
+def _begin(user: User) -> None:
+    """Write the sign-in down, and give the browser the secret that finds it."""
+    secret, settings = secrets.token_urlsafe(32), current_portal.settings
+    row = SignIn(
+        id=_hash(secret),
+        person=user.key,
+        issuer=user.issuer,
+        sub=user.sub,
+        email=user.email,
+        claim=settings.oidc_email_claim + ("" if user.verified else UNVERIFIED),
+        name=user.name,
+        groups=json.dumps(user.groups),
+        sid=user.sid,
+        auth_time=user.auth_time,
+        proved=user.proved,
+        browser=_browser(request.user_agent.string),
+    )
+    current_portal.store.sign_ins.begin(row, instead_of=g.sign_in.id if g.sign_in else None)
     others = {key: value for key, value in session.items() if key.startswith(PENDING)}
     session.clear()
     session.update(others)
-    session["user"] = {**asdict(user), "until": time.time() + current_portal.settings.session_hours * 3600}
+    session[SIGN_IN] = secret
     session.permanent = True
-    log.info("signed in")
-    return _go_where_wanted()
+
+
+def _browser(user_agent: str) -> str:
+    """Return what a person may recognise a browser by; nobody but they reads it."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), "A browser")
+    system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
+    return f"{browser} on {system}" if system else browser
+
+
+def _hash(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
 
 
 @bp.post("/sign-out")
 def sign_out() -> str:
     """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
+    if g.sign_in:
+        current_portal.store.sign_ins.end([g.sign_in.id], g.user.key)
     session.clear()
-    g.user = None
+    g.user = g.sign_in = None
     signed_out_address = current_portal.settings.public_url + "/signed-out"
     address = current_portal.provider.end_session_address(signed_out_address)
     return render_template("signing_out.html", address=address or url_for("auth.signed_out"))

@@ -211,6 +211,7 @@ class Settings(BaseSettings):
 
     trusted_proxies: Count = 0
     session_hours: Annotated[int, Field(ge=1)] = 8
+    session_idle_hours: Annotated[int, Field(ge=1)] = 4
     support_contact: str = ""
 
     ssl_cert_file: Annotated[Path, AfterValidator(_readable_file)] | None = None

@@ -41,7 +41,7 @@ def keep(*, review: bool = False) -> Answer:
         form_token=form.form_token.data,
         prompt=form.prompt.data,
         send=ours and not review and "review" not in request.form,
-        person=g.former_user.key if g.former_user else None,
+        person=g.former,
         address_hash=_hash(request.remote_addr or ""),
     )
     if not current_portal.store.drafts.keep(draft):

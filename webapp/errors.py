@@ -6,7 +6,7 @@ The words are for the one who reads them: what happened, and what to do next.
 import logging
 from dataclasses import replace
 
-from flask import Flask, g, render_template, request, url_for
+from flask import Flask, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
@@ -160,7 +160,7 @@ def _form_with_text(problem: Page) -> str | None:
         carried = "prompt" in request.form
     except HTTPException:  # cut off, or too large
         return None
-    meta = {} if g.get("user") else {"csrf": False}
+    meta = {} if "csrf_token" in session else {"csrf": False}
     return form_page(PromptForm(meta=meta), problem) if carried else None
 
 

@@ -7,7 +7,7 @@ and from nowhere else. Authlib keeps state, nonce and verifier in Flask's sessio
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -133,6 +133,11 @@ class User:
     sub: str
     email: str
     name: str
+    groups: tuple[str, ...] = ()  # those that ALLOWED_GROUPS names
+    sid: str | None = None  # the provider's own session (OpenID Connect Back-Channel Logout 1.0)
+    auth_time: float | None = None
+    verified: bool = True  # the provider vouches for the address
+    proved: bool = False  # had to sign in there and then (`prompt=login`)
 
     @property
     def key(self) -> str:
@@ -230,8 +235,8 @@ class Provider:
 
     def finish(self, answer: Mapping[str, str]) -> User:
         """Exchange the callback's code and return the person. Raises `SignInFailed`."""
+        pending = self._client.framework.get_state_data(session, answer.get("state")) or {}
         if "error" in answer:
-            pending = self._client.framework.get_state_data(session, answer.get("state")) or {}
             self._client.framework.clear_state_data(session, answer.get("state"))
             if answer["error"] == "invalid_request" and pending.get("prompt") == "select_account":
                 raise PromptRefused("select_account")
@@ -247,7 +252,7 @@ class Provider:
             raise ProviderUnavailable(type(error).__name__) from None
         except (ValueError, TypeError, RecursionError) as error:  # JSON that is none, or another's
             raise BadAnswer(type(error).__name__) from None
-        return self._user(claims)
+        return replace(self._user(claims), proved=pending.get("prompt") == "login")
 
     def _expected(self) -> dict[str, Any]:
         issuer = self._client.load_server_metadata()["issuer"]
@@ -283,9 +288,16 @@ class Provider:
             raise NotAllowed("ALLOWED_EMAIL_DOMAINS")
         if groups and not set(groups) & set(_texts(claims.get("groups"))):
             raise NotAllowed("ALLOWED_GROUPS")
-        name = claims.get("name")
+        name, sid, at = (claims.get(claim) for claim in ("name", "sid", "auth_time"))
         return User(
-            claims["iss"], claims["sub"], email, name[:100] if isinstance(name, str) and name else email
+            claims["iss"],
+            claims["sub"],
+            email,
+            name[:100] if isinstance(name, str) and name else email,
+            groups=tuple(set(groups) & set(_texts(claims.get("groups")))),
+            sid=sid if isinstance(sid, str) else None,
+            auth_time=at if isinstance(at, (int, float)) else None,
+            verified=verified,
         )
 
     def end_session_address(self, back_to: str) -> str | None:

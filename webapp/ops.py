@@ -42,6 +42,7 @@ def _erase_for_ever(app: Flask) -> None:
     while True:
         try:
             erased = portal.store.erasing.older_than(days)
+            portal.store.sign_ins.purge(portal.settings.session_hours)
             log.info("erased %s launches older than %s days", erased, days)
         except StoreUnavailable as error:
             log.warning("erasing waits for the database: %s", error)

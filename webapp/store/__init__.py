@@ -7,6 +7,7 @@ from .database import Database
 from .drafts import Drafts
 from .erasing import Erasing
 from .launches import Launches
+from .sign_ins import SignIns
 
 
 class Store:
@@ -16,4 +17,5 @@ class Store:
         self.database = Database(url)
         self.launches = Launches(self.database)
         self.drafts = Drafts(self.database)
+        self.sign_ins = SignIns(self.database)
         self.erasing = Erasing(self.database)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from .database import Database, now_in
 from .drafts import DRAFT_LIFETIME
 from .launches import forget
-from .tables import Call, Draft, Launch
+from .tables import Call, Draft, Launch, SignIn
 
 DAY = 24 * 3600
 
@@ -67,6 +67,7 @@ class Erasing:
             theirs = Launch.person.in_(people)
             mark = update(Launch).where(theirs, Launch.erased.is_(None)).values(erase_after_call=True)
             marked = db.scalars(mark.returning(Launch.id)).all()
+            db.execute(delete(SignIn).where(SignIn.person.in_(people)))
             drafts = db.scalars(delete(Draft).where(Draft.person.in_(people)).returning(Draft.id)).all()
             db.execute(update(Call).where(Call.person.in_(people)).values(person=""))
         erased = self._erase_all(theirs & Launch.erase_after_call, skip_locked=False)
@@ -106,5 +107,7 @@ def _erase_drafts(db: Session, launch: Launch, browser: Sequence[str], now: floa
 
 def _people(db: Session, email: str) -> Sequence[str]:
     """Return everybody who ever had this address, by whatever provider."""
-    theirs = func.lower(Launch.email) == func.lower(email)  # SQLite's lower() knows ASCII only
-    return db.scalars(select(Launch.person).where(theirs).distinct()).all()
+    address = func.lower(email)  # SQLite's lower() knows ASCII only
+    launched = select(Launch.person).where(func.lower(Launch.email) == address)
+    signed_in = select(SignIn.person).where(func.lower(SignIn.email) == address)
+    return db.scalars(launched.union(signed_in)).all()

@@ -126,6 +126,38 @@ class Draft(Base):
         return datetime.fromtimestamp(self.created, UTC)
 
 
+class SignIn(Base):
+    """One browser in which one person signed in. What it may do is judged anew at each request."""
+
+    __tablename__ = "sign_ins"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # hash of the secret in the cookie
+    person: Mapped[str] = mapped_column(String(64))
+    issuer: Mapped[str] = mapped_column(Text)
+    sub: Mapped[str] = mapped_column(Text)
+    email: Mapped[str] = mapped_column(Text)
+    claim: Mapped[str] = mapped_column(Text)  # what OIDC_EMAIL_CLAIM was then
+    name: Mapped[str] = mapped_column(Text)
+    groups: Mapped[str] = mapped_column(Text)  # a JSON list of those that ALLOWED_GROUPS named
+    sid: Mapped[str | None] = mapped_column(Text)  # the provider's name for its own session
+    auth_time: Mapped[float | None] = mapped_column(Float(53))
+    proved: Mapped[bool]  # the person had to sign in at the provider for this one (`prompt=login`)
+    browser: Mapped[str] = mapped_column(String(80))
+    created: Mapped[float] = mapped_column(Float(53), index=True)
+    used: Mapped[float] = mapped_column(Float(53))  # at most ten minutes ago by then
+    ended: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (Index("sign_ins_of_person", "person"),)
+
+    @property
+    def used_at(self) -> datetime:
+        return datetime.fromtimestamp(self.used, UTC)
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self.created, UTC)
+
+
 def person_key(issuer: str, sub: str) -> str:
     """Return what stands for a person in every row: stable, and no name or address."""
     return sha256(json.dumps([issuer, sub]).encode()).hexdigest()

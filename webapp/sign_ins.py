@@ -1,0 +1,43 @@
+"""One's own sign-ins: in which browsers one is signed in, and ending the others."""
+
+import logging
+
+from flask import Blueprint, abort, flash, g, make_response, redirect, render_template, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from . import auth
+from .portal import current_portal
+from .store.tables import SignIn
+
+bp = Blueprint("sign_ins", __name__)
+log = logging.getLogger(__name__)
+
+PROOF_LASTS = 600  # seconds; whoever finds an open browser shall not end the others with it
+
+
+@bp.get("/sign-ins")
+def index() -> BaseResponse:
+    rows = current_portal.store.sign_ins.of_person(g.user.key)
+    shown = [row for row in rows if auth.lets_in(row)]
+    response = make_response(render_template("sign_ins.html", sign_ins=shown, may_end=_has_proved()))
+    if not _has_proved():
+        auth.remember_wanted(response)
+    return response
+
+
+@bp.post("/sign-ins/<key>/end")
+def end(key: str) -> BaseResponse:
+    if not _has_proved():
+        return redirect(url_for("sign_ins.index"), 303)
+    if not current_portal.store.sign_ins.end([key], g.user.key):
+        abort(404)
+    log.info("ended a sign-in of one's own")
+    flash("That browser is signed out.", "ended")
+    return redirect(url_for("sign_ins.index"), 303)
+
+
+def _has_proved() -> bool:
+    """Whether the person had to sign in at the provider for this browser, a moment ago."""
+    row: SignIn = g.sign_in
+    now: float = g.now
+    return row.proved and now - row.created < PROOF_LASTS
