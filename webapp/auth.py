@@ -28,6 +28,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from .config import Settings
 from .oidc import PENDING, PromptRefused, Stale, User
 from .portal import current_portal
+from .store.events import Origin, origin
 from .store.tables import SignIn
 
 bp = Blueprint("auth", __name__)
@@ -104,6 +105,7 @@ def init_app(app: Flask) -> None:
 def load_user() -> None:
     """Put the person signed in on `g.user`; `g.former` is whose sign-in has ended in this browser."""
     g.user = g.sign_in = g.former = None
+    _act_as(None)
     secret = None if request.endpoint in WITHOUT_SESSION else session.get(SIGN_IN)
     found = current_portal.store.sign_ins.find(_hash(secret)) if isinstance(secret, str) else None
     if found is None:
@@ -113,9 +115,16 @@ def load_user() -> None:
         g.former = row.person
         return
     g.user, g.sign_in = User(row.issuer, row.sub, row.email, row.name), row
+    _act_as(g.user)
     # A page that waits asks by itself: that is no use, and must not keep a sign-in alive for ever.
     if g.now - row.used > USE_NOTED_EVERY and "go" not in request.args:
         current_portal.store.sign_ins.touch(row.id)
+
+
+def _act_as(user: User | None) -> None:
+    """Let what this request writes down name who acts, and from where as far as that can be trusted."""
+    person, email = (user.key, user.email) if user else (None, None)
+    origin.set(Origin(person, email, (request.remote_addr or "")[:64], ""))
 
 
 def lets_in(row: SignIn) -> bool:
@@ -204,6 +213,7 @@ def _begin(user: User) -> None:
         proved=user.proved,
         browser=_browser(request.user_agent.string),
     )
+    _act_as(user)
     current_portal.store.sign_ins.begin(row, instead_of=g.sign_in.id if g.sign_in else None)
     others = {key: value for key, value in session.items() if key.startswith(PENDING)}
     session.clear()
@@ -227,7 +237,7 @@ def _hash(secret: str) -> str:
 def sign_out() -> str:
     """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
     if g.sign_in:
-        current_portal.store.sign_ins.end([g.sign_in.id], g.user.key)
+        current_portal.store.sign_ins.sign_out(g.sign_in.id, g.user.key)
     session.clear()
     g.user = g.sign_in = None
     signed_out_address = current_portal.settings.public_url + "/signed-out"

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import NoReturn
 from uuid import UUID
 
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
@@ -152,9 +153,17 @@ def _link_used_before() -> Launch | None:
 def _own(key: UUID) -> Launch:
     launches = current_portal.store.launches
     launch = launches.find(key, g.user.key)
-    if launch is None and launches.is_erased(key, g.user.key):
+    return launch or _refuse(key)
+
+
+def _refuse(key: UUID) -> NoReturn:
+    """Say that one's own launch was erased; of another's, say nothing but write down who asked."""
+    owner = current_portal.store.launches.owner(key)
+    if owner == g.user.key:
         raise errors.Erased
-    return launch or abort(404)
+    if owner is not None:
+        current_portal.store.events.note("access.refused", key)
+    abort(404)
 
 
 def _cursor(before: str) -> tuple[float, UUID] | None:

@@ -29,7 +29,7 @@ def index() -> BaseResponse:
 def end(key: str) -> BaseResponse:
     if not _has_proved():
         return redirect(url_for("sign_ins.index"), 303)
-    if not current_portal.store.sign_ins.end([key], g.user.key):
+    if not current_portal.store.sign_ins.end(key, g.user.key):
         abort(404)
     log.info("ended a sign-in of one's own")
     flash("That browser is signed out.", "ended")

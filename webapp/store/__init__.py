@@ -6,6 +6,7 @@ Knows rows and times; knows nothing of Flask, of forms or of Exec's answers. The
 from .database import Database
 from .drafts import Drafts
 from .erasing import Erasing
+from .events import Events
 from .launches import Launches
 from .sign_ins import SignIns
 
@@ -18,4 +19,5 @@ class Store:
         self.launches = Launches(self.database)
         self.drafts = Drafts(self.database)
         self.sign_ins = SignIns(self.database)
+        self.events = Events(self.database)
         self.erasing = Erasing(self.database)

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from .database import Database, now_in
 from .drafts import DRAFT_LIFETIME
+from .events import note
 from .launches import forget
-from .tables import Call, Draft, Launch, SignIn
+from .tables import Call, Draft, Event, Launch, SignIn
 
 DAY = 24 * 3600
 
@@ -51,6 +52,7 @@ class Erasing:
                 return None
             now, erased = now_in(db), Erased(launch.prompt, launch.form_token)
             _erase_drafts(db, launch, browser, now)
+            note(db, "launch.erased", key)
             if launch.state == "creating" and (launch.lease_until or 0) > now:
                 launch.erase_after_call = True
             else:
@@ -68,6 +70,8 @@ class Erasing:
             mark = update(Launch).where(theirs, Launch.erased.is_(None)).values(erase_after_call=True)
             marked = db.scalars(mark.returning(Launch.id)).all()
             db.execute(delete(SignIn).where(SignIn.person.in_(people)))
+            db.execute(delete(Event).where(Event.person.in_(people)))
+            note(db, "operator.erased", detail=f"{len(marked)} launches")
             drafts = db.scalars(delete(Draft).where(Draft.person.in_(people)).returning(Draft.id)).all()
             db.execute(update(Call).where(Call.person.in_(people)).values(person=""))
         erased = self._erase_all(theirs & Launch.erase_after_call, skip_locked=False)
@@ -79,6 +83,7 @@ class Erasing:
             now = now_in(db)
             db.execute(delete(Call).where(Call.began < now - DAY))
             db.execute(delete(Draft).where(Draft.created < now - DRAFT_LIFETIME))
+            db.execute(delete(Event).where(Event.at < now - days * DAY))
         given_up = self._erase_all(Launch.erase_after_call)  # their process died during the call
         return given_up + self._erase_all(Launch.created < now - days * DAY)
 
@@ -110,4 +115,5 @@ def _people(db: Session, email: str) -> Sequence[str]:
     address = func.lower(email)  # SQLite's lower() knows ASCII only
     launched = select(Launch.person).where(func.lower(Launch.email) == address)
     signed_in = select(SignIn.person).where(func.lower(SignIn.email) == address)
-    return db.scalars(launched.union(signed_in)).all()
+    acted = select(Event.person).where(func.lower(Event.email) == address, Event.person.is_not(None))
+    return db.scalars(launched.union(signed_in, acted)).all()

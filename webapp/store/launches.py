@@ -8,6 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from .database import Database, now_in
+from .events import note
 from .tables import Launch, Pace, Reason, launch_id
 
 SAME_AGAIN = 600  # seconds within which the same text from the same person is asked about
@@ -43,8 +44,9 @@ class Launches:
                 launch = Launch(id=key, person=person, form_token=form_token)
                 db.add(launch)
             launch.erase_after_call = False  # sent again while it is being created: wanted after all
-            if launch.state not in ("creating", "ready") or launch.erased:
-                _queue(launch, email, prompt, now)
+            is_made = launch.state in ("creating", "ready") and not launch.erased
+            if not is_made and _queue(launch, email, prompt, now):
+                note(db, "launch.asked", key)
             return Recorded(launch)
 
     def _earlier(self, db: Session, person: str, prompt: str, now: float) -> Launch | None:
@@ -77,11 +79,10 @@ class Launches:
             return None
         return launch
 
-    def is_erased(self, key: UUID, person: str) -> bool:
-        """Whether this was one's own launch, and was erased."""
+    def owner(self, key: UUID) -> str | None:
+        """Return whose launch this is, or was before it was erased."""
         with self.database.read() as db:
-            launch = db.get(Launch, key)
-        return launch is not None and launch.person == person
+            return db.scalar(select(Launch.person).where(Launch.id == key))
 
     def erased_tokens(self, person: str) -> list[str]:
         """Return the form tokens of the newest launches that this person erased: copies of them shall go."""
@@ -119,7 +120,8 @@ def forget(launch: Launch, now: float, reason: Reason) -> None:
     launch.erased = now
 
 
-def _queue(launch: Launch, email: str, prompt: str, now: float) -> None:
+def _queue(launch: Launch, email: str, prompt: str, now: float) -> bool:
+    """Let it wait for its turn; return whether it did not before."""
     fresh = launch.state != "waiting" or launch.erased is not None
     launch.email, launch.prompt = email, prompt
     launch.prompt_hash = sha256(prompt.encode()).hexdigest()
@@ -130,3 +132,4 @@ def _queue(launch: Launch, email: str, prompt: str, now: float) -> None:
         launch.created = launch.queued = launch.not_before = launch.due = now
         launch.attempt = launch.attempt or 0
         launch.erased = launch.finished = launch.url = None
+    return fresh

@@ -15,6 +15,7 @@ from sqlalchemy import distinct, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from .database import Database, now_in
+from .events import note
 from .launches import forget
 from .tables import Call, Launch, Pace, Reason
 
@@ -102,6 +103,7 @@ class Pacer:
                 forget(launch, now, "cancelled")
             launch.held = False
             self._release(db, now)
+            note(db, "launch.created", launch.id)
             return launch
 
     def refused(self, lease: Lease, reason: Reason, detail: str) -> Launch:
@@ -111,6 +113,7 @@ class Pacer:
             if _still_holds(launch, lease):
                 launch.state, launch.reason, launch.detail = "refused", reason, detail
                 launch.finished, launch.lease_until, launch.held = now, None, False
+                note(db, "launch.refused", launch.id, reason)
                 _erase_if_asked(launch, now)
             return launch
 
@@ -125,6 +128,7 @@ class Pacer:
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, reason, now)
                 launch.held = True
+                note(db, "launch.held", launch.id, reason)
                 _erase_if_asked(launch, now)
             return launch
 
@@ -155,6 +159,7 @@ class Pacer:
         """Lift what `Retry-After` or a refused key has stopped, as the operator says."""
         with self.database.write() as db:
             self._lift(db, db.get_one(Pace, 1, with_for_update=True), now_in(db))
+            note(db, "operator.resumed")
 
     def _leased(self, db: Session, lease: Lease) -> tuple[Launch, float]:
         return db.get_one(Launch, lease.launch.id, with_for_update=True), now_in(db)
@@ -204,6 +209,8 @@ class Pacer:
         """Let a person over their own limit wait without taking a place."""
         allowed = self._own_hour(db, launch, now)
         if allowed > now:
+            if launch.reason != "own_limit":
+                note(db, "limit.reached", launch.id)
             launch.not_before, launch.reason = max(launch.not_before, allowed), "own_limit"
         elif launch.reason == "own_limit":
             launch.not_before, launch.reason = now, None

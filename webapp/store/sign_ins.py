@@ -1,10 +1,9 @@
 """Sign-ins: a row each, found by the hash of the secret in the cookie, so that it can be ended from here."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import delete, func, or_, select, update
 
 from .database import Database, clock, now_in
+from .events import Name, note
 from .tables import SignIn
 
 FORMER = 7 * 24 * 3600  # seconds that a sign-in is remembered after its end: its drafts belong to its person
@@ -24,6 +23,7 @@ class SignIns:
             row.created = row.used = now
             db.execute(update(SignIn).where(SignIn.id == instead_of).values(ended=now))
             db.add(row)
+            note(db, "sign_in", detail=row.browser)
 
     def find(self, key: str) -> tuple[SignIn, float] | None:
         """Return the sign-in, ended or not, and the time; one read by primary key."""
@@ -42,16 +42,19 @@ class SignIns:
         with self.database.read() as db:
             return list(db.scalars(query.order_by(SignIn.used.desc()).limit(100)))
 
-    def end(self, keys: Sequence[str], person: str) -> int:
-        """End one's own; return how many were not ended before."""
-        return self._end(SignIn.id.in_(keys), SignIn.person == person)
+    def sign_out(self, key: str, person: str) -> None:
+        self._end("sign_out", SignIn.id == key, SignIn.person == person)
+
+    def end(self, key: str, person: str) -> int:
+        """End another of one's own; return how many were not ended before: 0 or 1."""
+        return self._end("sign_in.ended", SignIn.id == key, SignIn.person == person)
 
     def end_of(self, email: str) -> int:
-        """End every sign-in of whoever has this address."""
-        return self._end(func.lower(SignIn.email) == func.lower(email))
+        """End every sign-in of whoever has this address, as the operator says."""
+        return self._end("operator.signed_out", func.lower(SignIn.email) == func.lower(email))
 
     def end_all(self) -> int:
-        return self._end()
+        return self._end("operator.signed_out")
 
     def purge(self, hours: int) -> None:
         """Drop those that ended seven days ago; `hours` is how long one lasts at most."""
@@ -59,7 +62,9 @@ class SignIns:
             gone = or_(SignIn.ended < clock() - FORMER, SignIn.created < clock() - FORMER - hours * HOUR)
             db.execute(delete(SignIn).where(gone))
 
-    def _end(self, *which: object) -> int:
+    def _end(self, name: Name, *which: object) -> int:
         ended = update(SignIn).where(SignIn.ended.is_(None), *which).values(ended=clock())  # type: ignore[arg-type]
         with self.database.write() as db:
-            return len(db.scalars(ended.returning(SignIn.id)).all())
+            count = len(db.scalars(ended.returning(SignIn.id)).all())
+            note(db, name, detail=f"{count} sign-ins")
+            return count

@@ -158,6 +158,31 @@ class SignIn(Base):
         return datetime.fromtimestamp(self.created, UTC)
 
 
+class Event(Base):
+    """Something that a person who is signed in, or an operator, did. Never a text."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float] = mapped_column(Float(53), index=True)
+    name: Mapped[str] = mapped_column(String(40))
+    person: Mapped[str | None] = mapped_column(String(64))
+    email: Mapped[str | None] = mapped_column(Text)
+    launch_id: Mapped[UUID | None]
+    address: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(String(200))
+
+    __table_args__ = (
+        Index("events_of_person", "person", "id"),
+        Index("events_of_launch", "launch_id"),
+    )
+
+    @property
+    def at_time(self) -> datetime:
+        return datetime.fromtimestamp(self.at, UTC)
+
+
 def person_key(issuer: str, sub: str) -> str:
     """Return what stands for a person in every row: stable, and no name or address."""
     return sha256(json.dumps([issuer, sub]).encode()).hexdigest()
