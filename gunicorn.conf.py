@@ -33,6 +33,10 @@ timeout = 60
 limit_request_line = 8190
 limit_request_field_size = 16380
 
+# Scheme and path are those of `PUBLIC_URL`; no header changes them, whoever sends it.
+forwarder_headers = ""
+secure_scheme_headers = {}
+
 # Signals do what the control socket does, and leave no file behind.
 control_socket_disable = True
 

@@ -351,6 +351,20 @@ class Portal:
         """Everything that it has written so far, to stdout and stderr."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
+    def say(self, data: bytes, *, then_end: bool = False) -> bytes:
+        """Send these bytes on a connection of their own; return everything that comes back.
+
+        `then_end`: nothing more comes from us, and the portal is told so.
+        """
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(data)
+            if then_end:
+                connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while more := connection.recv(65536):
+                answer += more
+            return answer
+
     def stop(self) -> None:
         """Ask it to end, and wait: after this the output is complete."""
         end(self.process)

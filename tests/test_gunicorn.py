@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -101,20 +100,10 @@ def running(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
         end(process)
 
 
-def say(portal: Portal, data: bytes) -> bytes:
-    """Send these bytes on a connection of its own; return everything that comes back."""
-    with socket.create_connection(("127.0.0.1", portal.port), timeout=5) as connection:
-        connection.sendall(data)
-        answer = b""
-        while more := connection.recv(65536):
-            answer += more
-        return answer
-
-
 def test_the_longest_links_are_served_and_longer_ones_refused(running: Portal) -> None:
     for length, status in ((8190, b"200"), (8200, b"414")):
         line = b"GET /?prompt=" + b"x" * (length - len(b"GET /?prompt= HTTP/1.1\r\n")) + b" HTTP/1.1\r\n"
-        answer = say(running, line + b"Host: localhost\r\nConnection: close\r\n\r\n")
+        answer = running.say(line + b"Host: localhost\r\nConnection: close\r\n\r\n")
         assert answer.split()[1] == status
 
 
@@ -126,9 +115,9 @@ def test_two_full_cookies_are_read(running: Portal) -> None:
 
 
 def test_a_bare_request_gets_an_answer(running: Portal) -> None:
-    assert say(running, b"GET /healthz HTTP/1.0\r\n\r\n").split()[1] == b"200"
-    assert b"Location" not in say(
-        running, b"GET // HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    assert running.say(b"GET /healthz HTTP/1.0\r\n\r\n").split()[1] == b"200"
+    assert b"Location" not in running.say(
+        b"GET // HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     )
 
 

@@ -35,6 +35,7 @@ BOTTOM = {
 HOMES = {
     "alembic": {"env", "store", "versions"},
     "authlib": {"oidc"},
+    "gunicorn": {"bodies", "gunicorn.conf"},
     "idna": {"addresses"},
     "joserfc": {"oidc"},
     "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment

@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import auth, cookies, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages, sign_ins
+from .bodies import Bodies, Request
 from .config import Settings
 from .exec_api import ExecClient
 from .mount import Mount
@@ -28,6 +29,7 @@ LARGEST_POST = 2 * 1024 * 1024  # bytes
 def create_app(settings: Settings) -> Flask:
     """Build the portal from its settings, on a database that is up to date."""
     app = Flask(__name__, template_folder=ROOT / "templates", static_folder=ROOT / "static")
+    app.request_class = Request
     app.extensions["portal"] = build(settings)
     configure(app, settings)
     pages.init_app(app, settings)
@@ -112,7 +114,7 @@ def pacer(settings: Settings, store: Store) -> Pacer:
 
 def serve_below(app: Flask, settings: Settings) -> None:
     """Serve below the path of `PUBLIC_URL`, behind as many proxies as are trusted."""
-    app.wsgi_app = Mount(app.wsgi_app, settings.base_path)  # type: ignore[method-assign]
+    app.wsgi_app = Mount(Bodies(app.wsgi_app), settings.base_path)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=0)  # type: ignore[method-assign]

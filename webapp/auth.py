@@ -3,6 +3,7 @@
 What a person wanted before signing in travels in a signed cookie of ours; nobody else can name a target.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -153,7 +154,7 @@ def refuse_strangers() -> BaseResponse | None:
         return None
     response = redirect(url_for("auth.sign_in"), 303)
     if request.method in ("GET", "HEAD"):
-        remember_wanted(response)
+        remember_page(response)
     return response
 
 
@@ -270,7 +271,20 @@ def _printable(origin: str) -> str:
 def remember_wanted(response: BaseResponse) -> None:
     """Keep this request's path and query for after the sign-in. Raises `WantedTooLong`."""
     query = request.query_string.decode("ascii", "ignore")
-    wanted = _wanted_signer().dumps(request.path + (f"?{query}" if query else ""))
+    _keep_wanted(response, request.path + (f"?{query}" if query else ""))
+
+
+def remember_page(response: BaseResponse) -> None:
+    """Keep what fits of this request's address, where it holds nothing that anybody typed."""
+    try:
+        remember_wanted(response)
+    except WantedTooLong:
+        with contextlib.suppress(WantedTooLong):
+            _keep_wanted(response, request.path)
+
+
+def _keep_wanted(response: BaseResponse, address: str) -> None:
+    wanted = _wanted_signer().dumps(address)
     if len(wanted) > WANTED_PIECES * WANTED_PIECE_SIZE:
         raise WantedTooLong
     for number in range(WANTED_PIECES):

@@ -73,7 +73,7 @@ def show(key: str) -> Answer:
         response = make_response(
             render_template("signing_in.html", text=None if draft.person else draft.prompt)
         )
-        auth.remember_wanted(response)
+        auth.remember_page(response)
         return response
     made = current_portal.store.launches.find(
         launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key

@@ -3,6 +3,7 @@
 import re
 import secrets
 
+from flask import request
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, TextAreaField, ValidationError
 
@@ -28,6 +29,11 @@ def new_token() -> str:
 
 class PromptForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF is not typed
     """What a person sends to create a scenario."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        def wrap_formdata(self, _form: FlaskForm, formdata: object) -> object:
+            """Read what was typed alone: no file that is called like a field, and no JSON."""
+            return None if formdata is None else request.form
 
     prompt = TextAreaField("Describe the meeting or the scenario", filters=[clean])
     form_token = HiddenField()

@@ -21,7 +21,7 @@ def index() -> BaseResponse:
     shown = [row for row in rows if auth.lets_in(row)]
     response = make_response(render_template("sign_ins.html", sign_ins=shown, may_end=_has_proved()))
     if not _has_proved():
-        auth.remember_wanted(response)
+        auth.remember_page(response)
     return response
 
 
