@@ -1,7 +1,9 @@
 """The way out: what is sent and trusted, how long it may take, how much may come back."""
 
 import contextlib
+import gc
 import gzip
+import os
 import socket
 import ssl
 import threading
@@ -18,12 +20,12 @@ from conftest import free_port, wait_until
 from peers import Peer, Proxy, full_house, head, http
 from requests import Session
 
-from webapp.transport import AnswerTooLarge, Limits, Transport, equip, tls_context
+from webapp.transport import AnswerTooLarge, Limits, Transport, cause, equip, tls_context
 
-LIMITS = Limits(connect=5, headers=5, body=5, size=65536)
-SHORT = Limits(connect=0.25, headers=0.25, body=0.25, size=65536)
+LIMITS = Limits(connect=5, whole=5, size=65536)
+SHORT = Limits(connect=0.25, whole=0.4, size=65536)
 SYSTEM = tls_context(None)  # takes 20 ms to read
-DEADLINE = SHORT.connect + SHORT.headers + SHORT.body + 1
+DEADLINE = SHORT.whole + 1
 ENVIRONMENT = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
@@ -122,13 +124,31 @@ def test_a_call_is_never_repeated_by_itself() -> None:
         assert len(peer.requests) == 1
 
 
-def test_no_thread_is_left_behind() -> None:
+def test_a_call_starts_no_thread() -> None:
     session = way_out()
-    before = set(threading.enumerate())  # an earlier test's thread may still be ending
-    with Peer() as peer:
+    with Peer(http(b"{}", "200 OK", "Connection: close")) as peer:
+        session.get(peer.url)
+        standing = threads_of_look_ups()
         for _ in range(20):
             session.get(peer.url)
-    wait_until(lambda: set(threading.enumerate()) <= before, "the end of every thread")
+        assert len(standing) >= 1
+        assert threads_of_look_ups() <= standing
+
+
+def test_the_standing_threads_end_with_their_transport() -> None:
+    before = threads_of_look_ups()
+    session = way_out()
+    with Peer() as peer:
+        session.get(peer.url)
+    assert threads_of_look_ups() - before
+    session.adapters.clear()
+    del session
+    gc.collect()
+    wait_until(lambda: threads_of_look_ups() <= before, "the end of every thread")
+
+
+def threads_of_look_ups() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "look-up"}
 
 
 # Trust
@@ -221,6 +241,22 @@ def test_https_goes_through_the_proxy_unread(ca: trustme.CA, ca_file: Path) -> N
         assert proxy.requests[0].startswith(f"CONNECT localhost:{peer.port} HTTP/1.".encode())
         assert b"planted" not in proxy.requests[0]
         assert b"Authorization: Bearer planted" in peer.requests[0]
+
+
+def test_a_proxy_may_speak_tls_itself(ca: trustme.CA, ca_file: Path) -> None:
+    with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
+        proxy.tls = server_side(ca)
+        secure = proxy.url.replace("http://", "https://")
+        assert way_out(ca_file, secure).get(peer.url).ok
+        assert len(proxy.requests) == 1
+
+
+def test_a_proxy_that_nobody_vouches_for_is_not_asked(ca: trustme.CA) -> None:
+    with Proxy() as proxy:
+        proxy.tls = server_side(ca)
+        said = cause_of(way_out(proxy=proxy.url.replace("http://", "https://")), "https://api.exec.example")
+        assert said.startswith("the proxy in HTTPS_PROXY has a certificate that is not trusted (")
+        assert proxy.requests == []
 
 
 def test_the_proxys_password_goes_to_the_proxy_only(ca: trustme.CA, ca_file: Path) -> None:
@@ -394,6 +430,181 @@ def test_after_a_cut_off_the_next_call_is_served() -> None:
         with pytest.raises(requests.RequestException):
             session.get(peer.url)
         assert session.get(peer.url).ok
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 Connection established\r\nX: ", b"HTTP/1.1 100 C\r\n\r\n"])
+def test_a_dripping_proxy_ends_in_time(said: bytes) -> None:
+    with Peer(lambda c: peer.drip(c, said)) as peer:
+        begun = time.monotonic()
+        with pytest.raises(requests.RequestException):
+            way_out(proxy=peer.url, limits=SHORT).get("https://api.exec.example")
+        assert time.monotonic() - begun < DEADLINE
+
+
+def test_a_stalled_look_up_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found.wait(10))
+    begun = time.monotonic()
+    with pytest.raises(requests.ConnectionError):
+        way_out(limits=SHORT).get("https://api.exec.example")
+    assert time.monotonic() - begun < DEADLINE
+    found.set()
+
+
+def test_many_dead_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_house() as port:
+        resolves_to(monkeypatch, *[port] * 7)
+        begun = time.monotonic()
+        with pytest.raises(requests.ConnectTimeout):
+            way_out(limits=SHORT).get("http://api.exec.example")
+        assert time.monotonic() - begun < DEADLINE
+
+
+def test_an_address_behind_a_dead_one_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_house() as dead, Peer() as peer:
+        resolves_to(monkeypatch, dead, peer.port)
+        assert way_out(limits=SHORT).get("http://api.exec.example").ok
+
+
+def test_a_kept_connection_has_the_whole_time_again() -> None:
+    def speak(connection: socket.socket) -> None:
+        time.sleep(SHORT.whole * 0.6)
+        connection.sendall(http())
+
+    session = way_out(limits=SHORT)
+    with Peer(speak) as peer:
+        assert all(session.get(peer.url).ok for _ in range(3))
+        assert peer.connections == 1
+
+
+def test_a_thread_that_cannot_start_is_an_error_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Peer() as peer:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        said = cause_of(way_out(), peer.url)
+        monkeypatch.undo()
+    assert said == "localhost: the connection failed (EAGAIN: can't start new thread)"
+
+
+def test_names_are_looked_up_after_a_fork() -> None:
+    session = way_out(limits=SHORT)
+    with Peer() as peer:
+        session.get(peer.url)
+        if (child := os.fork()) == 0:
+            try:
+                os._exit(0 if session.get(f"http://127.0.0.1:{peer.port}").ok else 1)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+# The cause, for the log
+
+
+def cause_of(session: Session, url: str) -> str:
+    with pytest.raises(requests.RequestException) as caught:
+        session.get(url)
+    return cause(caught.value)
+
+
+def test_a_name_that_is_not_known_is_dns() -> None:
+    assert cause_of(way_out(), "https://nowhere.invalid").startswith("nowhere.invalid has no address (DNS: ")
+
+
+def test_a_look_up_without_an_answer_is_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found.wait(10))
+    assert "(DNS: no answer in time)" in cause_of(way_out(limits=SHORT), "https://api.exec.example")
+    found.set()
+
+
+def test_a_refused_connection_says_so() -> None:
+    said = cause_of(way_out(), f"http://127.0.0.1:{free_port()}")
+    assert said == "127.0.0.1: the connection failed (ECONNREFUSED: Connection refused)"
+
+
+def test_a_peer_that_is_silent_timed_out() -> None:
+    with Peer(stall) as peer:
+        assert cause_of(way_out(limits=SHORT), peer.url) == "localhost timed out"
+
+
+def test_a_body_that_never_ends_timed_out() -> None:
+    def speak(connection: socket.socket) -> None:
+        connection.sendall(head("Content-Length: 60000"))
+        stall(connection)
+
+    with Peer(speak) as peer:
+        assert cause_of(way_out(limits=SHORT), peer.url) == "localhost timed out"
+
+
+def test_a_connection_that_nobody_takes_up_timed_out() -> None:
+    with full_house() as port:
+        said = cause_of(way_out(limits=SHORT), f"http://127.0.0.1:{port}")
+    assert said == "127.0.0.1 timed out"
+
+
+def test_a_certificate_that_is_not_trusted_names_the_setting(ca: trustme.CA) -> None:
+    with Peer(tls=server_side(ca)) as peer:
+        said = cause_of(way_out(), peer.url)
+    assert said.startswith("localhost has a certificate that is not trusted (")
+    assert said.endswith("): see SSL_CERT_FILE")
+
+
+def answer_plainly(connection: socket.socket) -> None:
+    with connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.recv(65536)
+
+
+def test_plain_http_behind_https_is_tls() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain, ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: answer_plainly(plain.accept()[0]))
+        said = cause_of(way_out(), f"https://127.0.0.1:{plain.getsockname()[1]}")
+    assert said.startswith("127.0.0.1 does not speak TLS as it should")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "says"),
+    [
+        (
+            http(b"", "407 Proxy Authentication Required"),
+            "the proxy wants another user name or password (407): see HTTPS_PROXY",
+        ),
+        (http(b"", "403 No"), "the proxy makes no connection to api.exec.example (403): see HTTPS_PROXY"),
+    ],
+)
+def test_a_proxy_that_refuses_says_how(refusal: bytes, says: str) -> None:
+    with Proxy(refusal) as proxy:
+        assert cause_of(way_out(proxy=proxy.url), "https://api.exec.example") == says
+
+
+def test_a_dead_proxy_is_told_from_a_dead_peer() -> None:
+    dead = f"http://joe:planted@127.0.0.1:{free_port()}"
+    said = cause_of(way_out(proxy=dead), "https://api.exec.example")
+    assert said == "the proxy in HTTPS_PROXY: the connection failed (ECONNREFUSED: Connection refused)"
+
+
+def test_a_proxys_name_that_is_not_known_is_the_proxys() -> None:
+    said = cause_of(way_out(proxy="http://joe:planted@nowhere.invalid:3128"), "https://api.exec.example")
+    assert said.startswith("the proxy in HTTPS_PROXY has no address (DNS: ")
+    assert "planted" not in said
+
+
+def test_an_answer_that_breaks_off_says_so() -> None:
+    with Peer(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as peer:
+        assert cause_of(way_out(), peer.url) == "localhost broke off or answered no HTTP (ConnectionError)"
+
+
+def test_too_large_an_answer_says_so() -> None:
+    with Peer(http(b"x" * (LIMITS.size + 1))) as peer:
+        assert cause_of(way_out(), peer.url) == "localhost sent too large an answer"
 
 
 # Size and shape

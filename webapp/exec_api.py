@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import requests
 from requests import Response, Session
 
-from .transport import Limits, Transport, equip
+from .transport import Limits, Transport, cause, equip
 
-# The whole call ends within 20 s: gunicorn's graceful timeout (30 s) is longer.
-LIMITS = Limits(connect=4, headers=10, body=6, size=64 * 1024)
+# Gunicorn's graceful timeout (30 s) is longer than the whole call.
+LIMITS = Limits(connect=4, whole=20, size=64 * 1024)
 DEFAULT_RETRY_AFTER = 60
 LONGEST_RETRY_AFTER = 24 * 3600
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
@@ -87,11 +87,10 @@ class ExecClient:
         body = {"user_email": user_email, "prompt": prompt, "request_id": request_id}
         try:
             response = self._session.post(
-                f"{self.base_url}/scenario-studio", json=body, allow_redirects=False, timeout=LIMITS.headers
+                f"{self.base_url}/scenario-studio", json=body, allow_redirects=False, timeout=LIMITS.whole
             )
         except requests.RequestException as error:
-            # The exception's own text may hold the address of a proxy, user name and password included.
-            raise ExecUnavailable(type(error).__name__) from None
+            raise ExecUnavailable(cause(error)) from None
         if response.status_code != 200:
             raise _refusal(response)
         return self._exec_session(response)

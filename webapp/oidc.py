@@ -23,7 +23,7 @@ from .config import Settings
 from .store.tables import person_key
 from .transport import Limits, Transport, equip
 
-LIMITS = Limits(connect=4, headers=8, body=4, size=1024 * 1024)
+LIMITS = Limits(connect=4, whole=8, size=1024 * 1024)
 SIGNING_ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
