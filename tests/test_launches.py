@@ -23,6 +23,7 @@ from sqlalchemy import event, select, update
 from werkzeug.test import TestResponse
 
 from webapp import cookies
+from webapp.forms import clean
 from webapp.store import Store
 from webapp.store.launches import PAGE
 from webapp.store.tables import Launch, Pace
@@ -639,12 +640,12 @@ def test_ten_thousand_characters_are_sent(signed_in: FlaskClient, sandbox: Sandb
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("🎯" * 10_001, "1 characters too long"),
-        ("Talk\x00 to a client", "characters that cannot be sent"),
+        ("🎯" * 10_001, "1 character too long"),
+        ("\x00\u200b", "Describe the meeting or the scenario first."),
         (" \t\n \u3000\n", "Describe the meeting or the scenario first."),
         ("", "Describe the meeting or the scenario first."),
     ],
-    ids=["too long", "NUL", "blanks", "empty"],
+    ids=["too long", "invisible", "blanks", "empty"],
 )
 def test_what_cannot_be_sent_comes_back(
     signed_in: FlaskClient, page: Fetch, sandbox: Sandbox, person: str, text: str, said: str
@@ -652,7 +653,7 @@ def test_what_cannot_be_sent_comes_back(
     refused = page(signed_in, press(signed_in, text), 422)
 
     assert said in refused.main.words
-    assert refused.prompt.strip("\0 \t\n\u3000") == text.strip("\0 \t\n\u3000")
+    assert refused.prompt == clean(text)
     assert refused.one("textarea").attrs["aria-invalid"] == "true"
     assert calls_of(sandbox, person) == []
 
