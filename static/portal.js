@@ -1,14 +1,11 @@
-// What a script adds; every page works without it. One file, because the form page has three requests to spend.
+// What a script adds to every page; each works without it. A classic script, not a module: a frame in a sandbox
+// without allow-same-origin loads no modules. What stands at the top level is for the scripts that follow, too.
+
+"use strict";
 
 const find = (selector, within = document) => within.querySelector(selector);
-const findAll = (selector) => document.querySelectorAll(selector);
-
-
-// Storage: it may be switched off or full, and other applications may share this origin.
-
-const FRAGMENT = "portal.fragment";
-const DRAFT = "portal.draft";
-const MOST_DRAFTS = 5;
+const findAll = (selector, within = document) => [...within.querySelectorAll(selector)];
+const wait = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
 
 function attempt(act, otherwise) {
   try {
@@ -18,10 +15,64 @@ function attempt(act, otherwise) {
   }
 }
 
-// A draft is one text of one person, under the token of the form that it was typed in (a token has no blanks).
-const keyOf = (token, person) => `${DRAFT} ${token} ${person}`;
 
-function draftsOf(person) {
+// The rule for texts, as webapp/forms.py has it; tests/texts.json holds both to it.
+
+const LINE_BREAKS = /\r\n|[\r\v\f\x85\u2028\u2029]/g;
+const DROPPED = /[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff]/g;
+const HALVES = /[\ud800-\udfff]/gu;
+const VISIBLE = new RegExp("[^\\s\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f"
+  + "\\u202a-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\uffa0\\ufff0-\\ufffc\\u{1bca0}-\\u{1bca3}"
+  + "\\u{1d159}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]", "u");
+
+function clean(text) {
+  const kept = text.replace(LINE_BREAKS, "\n").replace(DROPPED, "");
+  const lines = kept.replace(HALVES, "\ufffd").trimEnd(); // linear, as /\s+$/ is not
+  if (!VISIBLE.test(lines)) return "";
+  const indent = lines.length - lines.trimStart().length;
+  return lines.slice(lines.lastIndexOf("\n", indent - 1) + 1);
+}
+
+const lengthOf = (text) => [...clean(text)].length;
+const isSame = (one, other) => clean(one) === clean(other);
+
+
+// Words stand in the page, where they can be translated: data-over-one="…", data-over-other="{count} …".
+
+const { lang } = document.documentElement;
+const locale = navigator.languages.find((one) => one.split("-")[0] === lang.split("-")[0]) ?? lang;
+const numbers = new Intl.NumberFormat(locale);
+const plurals = new Intl.PluralRules(locale);
+
+function counted(element, name, count) {
+  const kind = plurals.select(count);
+  const words = element.dataset[name + kind[0].toUpperCase() + kind.slice(1)] ?? element.dataset[`${name}Other`];
+  return words.replace("{count}", numbers.format(count));
+}
+
+function inWords(moment, onlyTime = moment.toDateString() === new Date().toDateString()) {
+  const date = onlyTime ? {} : { dateStyle: "medium" };
+  return moment.toLocaleString(locale, { ...date, timeStyle: "short" });
+}
+
+// Server times are UTC until here.
+function showTimes() {
+  for (const time of findAll("time[datetime]")) {
+    time.textContent = inWords(new Date(time.dateTime), "onlyTime" in time.dataset);
+  }
+}
+
+
+// Storage: it may be switched off or full, and other applications may share this origin.
+
+const FRAGMENT = "portal.fragment";
+const COPY = "portal.draft";
+const MOST_COPIES = 5;
+
+// A copy is one text of one person, under the token of the form that it was typed in (a token has no blanks).
+const keyOf = (token, person) => `${COPY} ${token} ${person}`;
+
+function copiesOf(person) {
   return attempt(() => Object.keys(localStorage)
     .map((key) => [key, key.split(" ")[1]])
     .filter(([key, token]) => key === keyOf(token, person))
@@ -29,21 +80,17 @@ function draftsOf(person) {
     .sort((one, other) => other.at - one.at), []);
 }
 
-function forgetDraft(token, person) {
+function forgetCopy(token, person) {
   attempt(() => localStorage.removeItem(keyOf(token, person)));
 }
 
-function keepDraft(person, draft) {
+function keepCopy(person, copy) {
   if (!person) return; // nobody could be given it back
-  if (!draft.text.trim()) return forgetDraft(draft.token, person);
-  const { token, ...rest } = draft;
+  if (!clean(copy.text)) return forgetCopy(copy.token, person);
+  const { token, ...rest } = copy;
   attempt(() => localStorage.setItem(keyOf(token, person), JSON.stringify(rest)));
-  for (const old of draftsOf(person).slice(MOST_DRAFTS)) forgetDraft(old.token, person);
+  for (const old of copiesOf(person).slice(MOST_COPIES)) forgetCopy(old.token, person);
 }
-
-// The server names the form whose text it has recorded; it stands in "My scenarios" from then on.
-const { recordedIn } = document.documentElement.dataset;
-const recordedToken = () => document.cookie.split("; ").find((one) => one.startsWith(`${recordedIn}=`))?.split("=")[1];
 
 function forgetWhere(isGone) {
   attempt(() => Object.keys(localStorage).filter(isGone).forEach((key) => localStorage.removeItem(key)));
@@ -51,24 +98,38 @@ function forgetWhere(isGone) {
 
 // What was sent and then erased, here or in another browser, shall not come back from a copy.
 function forgetErased(person, tokens) {
-  for (const draft of draftsOf(person)) if (draft.sent && tokens.includes(draft.token)) forgetDraft(draft.token, person);
+  for (const copy of copiesOf(person)) if (copy.sent && tokens.includes(copy.token)) forgetCopy(copy.token, person);
 }
 
-const forgetRecorded = () => forgetWhere((key) => key.startsWith(`${DRAFT} ${recordedToken()} `));
+// The server names the form whose text it has recorded; it stands in "My scenarios" from then on.
+function recordedToken() {
+  const { recordedIn } = document.documentElement.dataset;
+  const all = attempt(() => document.cookie.split("; "), []);
+  return all.find((one) => one.startsWith(`${recordedIn}=`))?.split("=")[1];
+}
+
+const forgetRecorded = () => forgetWhere((key) => key.startsWith(`${COPY} ${recordedToken()} `));
 
 function forgetEverything() {
-  forgetWhere((key) => key.startsWith(DRAFT));
+  forgetWhere((key) => key.startsWith(COPY));
   attempt(() => sessionStorage.removeItem(FRAGMENT));
 }
 
 
 // A text in the address's fragment, `#p=…`, which no server sees: it waits in this tab during the sign-in.
 
-const fragmentText = () => new URLSearchParams(location.hash.slice(1)).get("p");
+const MOST_OF_A_FRAGMENT = 40_000; // twice what the longest text takes; the rest could not be sent anyway
 
+const fragmentText = () => new URLSearchParams(location.hash.slice(1)).get("p")?.slice(0, MOST_OF_A_FRAGMENT) ?? null;
+
+// Whether the text, if there is one, is safe here: only then may this page be left.
 function keepFragment() {
   const text = fragmentText();
-  if (text !== null) attempt(() => sessionStorage.setItem(FRAGMENT, text));
+  if (text === null) return true;
+  return attempt(() => {
+    sessionStorage.setItem(FRAGMENT, text);
+    return sessionStorage.getItem(FRAGMENT) === text;
+  }, false);
 }
 
 // Return the text once, and leave no trace of it in the address.
@@ -80,256 +141,304 @@ function takeFragment() {
   return text ?? kept ?? "";
 }
 
+// A stranger's page. Storage and cookies belong to one host: elsewhere nothing is kept, and the way leads home.
+function goToTheSignIn(link) {
+  const { home } = link.dataset;
+  const { pathname, search, hash } = location;
+  if (location.origin !== home) location.replace(home + pathname + search + hash);
+  else if (keepFragment()) location.replace(link.href);
+  else find("[data-not-kept]").hidden = false;
+}
+
+
+// Copying: the newer interface is refused in frames without allow="clipboard-write".
+
+function copyText(element) {
+  if (element.select) element.select();
+  else getSelection().selectAllChildren(element);
+  return document.execCommand("copy");
+}
+
+function startCopying(button) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const isCopied = copyText(document.getElementById(button.dataset.copyFrom));
+    button.textContent = isCopied ? button.dataset.copied : button.dataset.byHand;
+  });
+}
+
 
 // The form
 
-// As the server does it: no blank lines at the ends, and what it counts are code points.
-const clean = (text) => text.replaceAll("\r\n", "\n").replace(/^(?:[^\S\n]*\n)+|\s+$/g, "");
-const countOf = (text) => [...clean(text)].length;
-const isSame = (one, other) => clean(one) === clean(other);
-
-function inWords(moment, onlyTime) {
-  const date = onlyTime ? {} : { dateStyle: "medium" };
-  return moment.toLocaleString([], { ...date, timeStyle: "short" });
-}
-
-function startForm(form) {
-  const { prompt: box, form_token: token } = form.elements;
-  const { person } = form.dataset;
-  const longest = Number(box.dataset.longest);
-  const button = find(".primary", form);
-  const label = button.textContent;
-  const status = find("[data-status]", form);
-  const offered = find("[data-offer]", form);
-  // What this entry of the tab's history was before: Back and Reload bring the same intention again.
-  const before = history.state?.person === person ? history.state : null;
-  let isTyped = false;
-  let saving;
-  let busy;
-
-  function showCount() {
-    const used = countOf(box.value);
-    const over = used - longest;
-    const tooLong = over > 0 ? `${over.toLocaleString("en")} characters too long` : "";
-    const count = find("[data-count]", form);
-    count.textContent = tooLong || `${used.toLocaleString("en")} of ${longest.toLocaleString("en")} characters`;
-    if (count.classList.toggle("over", over > 0) !== Boolean(box.validationMessage)) status.textContent = tooLong;
-    box.setCustomValidity(tooLong);
+class PromptForm {
+  constructor(form) {
+    this.form = form;
+    this.box = form.elements.prompt;
+    this.token = form.elements.form_token;
+    this.person = form.dataset.person;
+    this.longest = Number(this.box.dataset.longest);
+    this.button = find(".primary", form);
+    this.status = find("[data-status]", form);
+    this.offered = find("[data-offer]");
+    // What this entry of the tab's history was before: Back and Reload bring the same intention again.
+    this.before = history.state?.person === this.person ? history.state : null;
+    this.isTyped = false;
   }
 
-  function setBusy(isBusy) {
-    clearTimeout(busy);
-    busy = isBusy ? setTimeout(setBusy, 30_000, false) : 0; // someone pressed Stop; sending again is safe
-    button.setAttribute("aria-disabled", String(isBusy));
-    button.textContent = isBusy ? button.dataset.busyLabel : label;
-    status.textContent = isBusy ? "Creating your scenario. This can take a few seconds." : "";
+  start() {
+    this.box.addEventListener("input", () => this.typed());
+    this.box.addEventListener("keydown", (event) => this.pressed(event));
+    this.form.addEventListener("submit", (event) => this.submitted(event));
+    for (const link of findAll("[data-starter]")) link.addEventListener("click", (event) => this.startFrom(event, link));
+    addEventListener("pagehide", () => this.isTyped && this.save());
+    addEventListener("pageshow", (event) => this.shown(event));
+    this.open();
+    this.bringHelp();
   }
 
-  const remember = (text) => attempt(() => history.replaceState({ person, token: token.value, text }, ""));
-  const save = (more) => keepDraft(person, { token: token.value, text: box.value, at: Date.now(), ...more });
+  // What helps to write comes when somebody is about to: the page itself has three requests to spend.
+  bringHelp() {
+    const area = this.form.closest("[data-writing]");
+    if (!area) return;
+    const bring = async () => {
+      for (const event of ["focusin", "pointerover", "dragenter"]) area.removeEventListener(event, bring);
+      (await import(area.dataset.writing)).help(this, area);
+    };
+    if (this.box.value) return bring();
+    for (const event of ["focusin", "pointerover", "dragenter"]) area.addEventListener(event, bring);
+  }
 
-  function fill(text) {
-    box.value = text;
-    showCount();
+  // Which text stands here: the server's, then the link's, then this browser's own copy.
+  open() {
+    forgetErased(this.person, this.form.dataset.forget.split(" "));
+    const fragment = takeFragment();
+    if (this.before) this.restore();
+    if (fragment) this.takeLinked(fragment);
+    if ("onlyHere" in this.form.dataset && !this.before) this.save();
+    this.remember(this.before ?? {});
+    const isFree = !("restricted" in document.documentElement.dataset); // tab.js
+    if ("sendNow" in this.form.dataset && !this.before && isFree) this.form.requestSubmit();
+    else if (!this.saySent()) this.offerCopy();
+  }
+
+  restore() {
+    this.token.value = this.before.token;
+    const copy = copiesOf(this.person).find((one) => one.token === this.before.token);
+    this.fill((copy ?? this.before).text ?? this.box.value);
+  }
+
+  takeLinked(text) {
+    if (clean(this.box.value)) return this.save({ token: crypto.randomUUID(), text });
+    this.fill(text);
+    this.save();
+    if (text.length === MOST_OF_A_FRAGMENT) this.offer("cut");
+  }
+
+  // Back from the studio: this was sent, and the portal has it.
+  saySent() {
+    const { sent, token } = history.state ?? {};
+    if (!sent || token !== recordedToken()) return false;
+    this.offer("sent", {}, { when: inWords(new Date(sent)) });
+    return true;
+  }
+
+  offerCopy() {
+    const copy = copiesOf(this.person).find((one) => one.token !== this.token.value && !isSame(one.text, this.box.value));
+    if (!copy) return;
+    const slots = { when: inWords(new Date(copy.at)), glimpse: glimpseOf(copy.text) };
+    if (clean(this.box.value)) return this.offer("other", this.choicesOf(copy), slots);
+    this.take(copy);
+    this.offer(copy.sent ? "unsure" : "back", { clear: () => this.clear(copy) }, slots);
+  }
+
+  choicesOf(copy) {
+    return {
+      use: () => this.take(copy),
+      discard: () => {
+        forgetCopy(copy.token, this.person);
+        this.offer("discarded", { undo: () => keepCopy(this.person, copy) });
+      },
+    };
   }
 
   // A text that was never sent moves to this form; one that was sent is still the same intention.
-  function take(draft) {
-    forgetDraft(draft.token, person);
-    token.value = draft.sent ? draft.token : crypto.randomUUID();
-    fill(draft.text);
-    save(draft.sent ? { sent: true } : {});
-    remember();
+  take(copy) {
+    forgetCopy(copy.token, this.person);
+    this.token.value = copy.sent ? copy.token : crypto.randomUUID();
+    this.fill(copy.text);
+    this.save(copy.sent ? { sent: true } : {});
+    this.remember();
   }
 
-  function offer(text, choices = {}) {
-    const buttons = Object.entries(choices).map(([name, act]) => {
-      const choice = Object.assign(document.createElement("button"), { type: "button", textContent: name });
-      choice.addEventListener("click", () => {
-        offer("");
-        act();
-        if (!offered.contains(document.activeElement)) box.focus();
-      });
-      return choice;
-    });
-    offered.replaceChildren(text, ...buttons);
+  clear(copy) {
+    this.fill("");
+    this.save();
+    this.offer("cleared", { undo: () => this.take(copy) });
   }
 
-  function clear(draft) {
-    fill("");
-    save();
-    offer("Cleared.", { Undo: () => take(draft) });
-  }
-
-  function offerDraft() {
-    const draft = draftsOf(person).find((one) => one.token !== token.value && !isSame(one.text, box.value));
-    if (!draft) return;
-    const moment = new Date(draft.at);
-    const when = inWords(moment, moment.toDateString() === new Date().toDateString());
-    const what = draft.sent ? "text, which may not have arrived," : "unsent text";
-    if (!box.value.trim()) {
-      take(draft);
-      return offer(`Your ${what} from ${when} is back.`, { Clear: () => clear(draft) });
+  // A whole sentence of the page with its buttons, and what each of them does.
+  offer(name, choices = {}, slots = {}) {
+    const sentence = find(`[data-sentence="${name}"]`).content.cloneNode(true);
+    for (const slot of findAll("[data-slot]", sentence)) slot.textContent = slots[slot.dataset.slot];
+    for (const button of findAll("[data-do]", sentence)) {
+      button.addEventListener("click", () => this.choose(choices[button.dataset.do]));
     }
-    offer(`You have an unsent text from ${when}.`, {
-      "Use it": () => take(draft),
-      Discard() {
-        forgetDraft(draft.token, person);
-        offer("Discarded.", { Undo: () => keepDraft(person, draft) });
-      },
-    });
+    this.offered.replaceChildren(sentence);
   }
 
-  function open() {
-    forgetErased(person, form.dataset.forget.split(" "));
-    const fragment = takeFragment();
-    if (before) {
-      token.value = before.token;
-      fill((draftsOf(person).find((one) => one.token === before.token) ?? before).text ?? box.value);
-    }
-    if (fragment && !box.value.trim()) {
-      fill(fragment);
-      save();
-    } else if (fragment) {
-      save({ token: crypto.randomUUID(), text: fragment });
-    }
-    if ("onlyHere" in form.dataset && !before) save();
-    remember(before?.text);
-    const isFree = !("restricted" in document.documentElement.dataset); // tab.js
-    if ("sendNow" in form.dataset && !before && isFree) form.requestSubmit();
-    else offerDraft();
+  choose(act) {
+    this.offered.replaceChildren();
+    act();
+    if (!this.offered.contains(document.activeElement)) this.box.focus();
   }
 
-  box.addEventListener("input", () => {
-    showCount();
-    isTyped = true;
-    if (token.value === recordedToken()) {
-      token.value = crypto.randomUUID(); // a new text is a new intention
-      remember();
+  // An example takes the place of another one, and otherwise stands below what was typed.
+  async startFrom(event, link) {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    try {
+      this.place(await textAt(link.href));
+    } catch {
+      this.save();
+      location.assign(link.href);
     }
-    clearTimeout(saving);
-    saving = setTimeout(save, 300);
-  });
-  box.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-  });
-  form.addEventListener("submit", (event) => {
-    if (busy) return event.preventDefault();
-    clearTimeout(saving);
-    isTyped = false;
-    save({ sent: true });
-    remember(box.value);
-    setBusy(true);
-  });
-  for (const link of findAll("[data-starter]")) {
-    link.addEventListener("click", () => {
-      link.target = isSame(box.value, box.defaultValue) ? "" : "_blank"; // what is typed here stays
-    });
   }
-  addEventListener("pagehide", () => isTyped && save());
-  // Back from the studio shows this page as it was left.
-  addEventListener("pageshow", (event) => {
+
+  place(text) {
+    const typed = this.box.value;
+    const isFree = !clean(typed) || isSame(typed, this.example ?? "");
+    this.example = isFree ? text : null;
+    this.change(isFree ? text : `${typed.trimEnd()}\n\n${text}`);
+    if (!isFree) this.offer("added", { undo: () => this.change(typed) });
+    this.goOnWriting(this.box.value.length - text.length);
+  }
+
+  // The caret where one goes on: the first blank such as [customer], else the end.
+  goOnWriting(from) {
+    const blank = /\[[^\]\n]+\]/.exec(this.box.value.slice(from));
+    const start = blank ? from + blank.index : this.box.value.length;
+    this.box.focus();
+    this.box.setSelectionRange(start, start + (blank ? blank[0].length : 0));
+  }
+
+  change(text) {
+    if (this.token.value === recordedToken()) this.beginAnew();
+    this.fill(text);
+    this.save();
+  }
+
+  fill(text) {
+    this.box.value = text;
+    this.showLength();
+    if (!this.problem()) this.showProblem("");
+    this.box.dispatchEvent(new Event("filled"));
+  }
+
+  save(more) {
+    keepCopy(this.person, { token: this.token.value, text: this.box.value, at: Date.now(), ...more });
+  }
+
+  remember({ text, sent } = {}) {
+    attempt(() => history.replaceState({ person: this.person, token: this.token.value, text, sent }, ""));
+  }
+
+  showLength() {
+    const length = lengthOf(this.box.value);
+    const count = find("[data-count]", this.form);
+    count.textContent = counted(count, "used", length);
+    count.classList.toggle("over", length > this.longest);
+  }
+
+  showProblem(text) {
+    const problem = find("[data-problem]");
+    problem.hidden = !text;
+    find("a", problem).textContent = text;
+    this.box.setAttribute("aria-invalid", String(Boolean(text)));
+    if (text) problem.focus();
+  }
+
+  problem() {
+    const over = lengthOf(this.box.value) - this.longest;
+    if (over > 0) return counted(this.box, "over", over);
+    return clean(this.box.value) ? "" : this.box.dataset.blank;
+  }
+
+  typed() {
+    this.isTyped = true;
+    if (this.token.value === recordedToken()) this.beginAnew();
+    clearTimeout(this.saving);
+    this.showLength();
+    if (!this.problem()) this.showProblem("");
+    this.saving = setTimeout(() => this.save(), 300);
+  }
+
+  // What was recorded is one intention; a new text is another.
+  beginAnew() {
+    this.token.value = crypto.randomUUID();
+    this.remember();
+  }
+
+  // Enter ends a composition (229 in WebKit, after it) and must not send it.
+  pressed(event) {
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.form.requestSubmit();
+  }
+
+  submitted(event) {
+    if ((event.submitter ?? this.button) !== this.button) return this.save(); // another button of this form
+    if (this.busy) return event.preventDefault();
+    const problem = this.problem();
+    if (problem) {
+      event.preventDefault();
+      return this.showProblem(problem);
+    }
+    this.send();
+  }
+
+  send() {
+    clearTimeout(this.saving);
+    this.isTyped = false;
+    this.save({ sent: true });
+    this.remember({ text: this.box.value, sent: Date.now() });
+    this.setBusy(true);
+  }
+
+  setBusy(isBusy) {
+    clearTimeout(this.busy);
+    this.busy = isBusy ? setTimeout(() => this.setBusy(false), 30_000) : 0; // Stop was pressed; again is safe
+    this.button.setAttribute("aria-disabled", String(isBusy));
+    this.status.textContent = isBusy ? this.status.dataset.busy : "";
+  }
+
+  // Back from the studio can show this page as it was left.
+  shown(event) {
     if (event.persisted) {
-      setBusy(false);
+      this.setBusy(false);
       forgetRecorded();
+      this.saySent();
     }
-    showCount();
-  });
-
-  open();
+    this.showLength();
+  }
 }
 
+async function textAt(address) {
+  const answer = await fetch(address, { redirect: "error" });
+  if (!answer.ok) throw new Error("the portal does not answer");
+  return find("[name=prompt]", new DOMParser().parseFromString(await answer.text(), "text/html")).value;
+}
 
-// A launch that waits: ask as often as the page says, count down in between, go on when the server does.
-
-function startWaiting(page) {
-  const live = find("[data-live]", page);
-  const offline = find("[data-offline]", page);
-  const announce = find("[data-announce]", page);
-  let shownAt;
-  let longest = 1;
-  let next;
-
-  function say(text) {
-    if (announce.textContent !== text) announce.textContent = text;
-  }
-
-  function tick() {
-    const left = Math.max(0, Math.ceil(live.dataset.seconds - (Date.now() - shownAt) / 1000));
-    const clock = find("[data-clock]", live);
-    if (!clock) return;
-    clock.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    const progress = find("[data-progress]", live);
-    progress.max = longest = Math.max(longest, left);
-    progress.value = longest - left;
-    if (left === 5) say("Five more seconds.");
-  }
-
-  function show() {
-    shownAt = Date.now();
-    say(live.dataset.say);
-    tick();
-    clearTimeout(next);
-    next = setTimeout(ask, live.dataset.refresh * 1000);
-  }
-
-  async function ask() {
-    clearTimeout(next);
-    next = setTimeout(ask, 30_000);
-    try {
-      const signal = AbortSignal.timeout(29_000);
-      const answer = await fetch("?go=1", { redirect: "manual", headers: { Accept: "text/html" }, signal });
-      if (answer.status >= 500) throw new Error("the portal does not answer");
-      if (!answer.ok) return location.replace("?go=1"); // the studio, the sign-in, or a page that says what is wrong
-      goOn(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch {
-      offline.hidden = false;
-      clearTimeout(next);
-      next = setTimeout(ask, 5_000);
-    }
-  }
-
-  function goOn(fresh) {
-    offline.hidden = true;
-    document.title = fresh.title;
-    const part = find("[data-live]", fresh);
-    if (!part) return end(fresh);
-    find("[data-heading]").textContent = find("[data-heading]", fresh).textContent;
-    Object.assign(live.dataset, part.dataset);
-    if (live.innerHTML !== part.innerHTML) live.replaceChildren(...part.childNodes);
-    show();
-  }
-
-  function end(fresh) {
-    clearTimeout(next);
-    clearInterval(ticking);
-    find("main").replaceChildren(...find("main", fresh).childNodes);
-    showTimes();
-    find("[data-heading]").focus();
-  }
-
-  const ticking = setInterval(tick, 1000);
-  const askAtOnce = () => document.hidden || !page.isConnected || ask();
-  document.addEventListener("visibilitychange", askAtOnce);
-  addEventListener("online", askAtOnce);
-  show();
+function glimpseOf(text) {
+  const line = clean(text).trimStart().split("\n")[0];
+  return line.length > 60 ? `${line.slice(0, 59).trimEnd()}…` : line;
 }
 
 
 // Every page
 
-// Server times are UTC until here.
-function showTimes() {
-  for (const time of findAll("time")) time.textContent = inWords(new Date(time.dateTime), "onlyTime" in time.dataset);
-}
-
 if (find("[data-signed-out]")) forgetEverything();
-for (const { dataset } of findAll("[data-erased]")) forgetWhere((key) => key.startsWith(`${DRAFT} ${dataset.erased} `));
+for (const { dataset } of findAll("[data-erased]")) forgetWhere((key) => key.startsWith(`${COPY} ${dataset.erased} `));
 forgetRecorded();
 showTimes();
-for (const form of findAll("[data-prompt-form]")) startForm(form);
-for (const page of findAll("[data-waiting]")) startWaiting(page);
-for (const link of findAll("[data-arriving]")) {
-  keepFragment();
-  location.replace(link.href);
-}
+findAll("[data-copy-from]").forEach(startCopying);
+for (const form of findAll("[data-prompt-form]")) new PromptForm(form).start();
+findAll("[data-arriving]").forEach(goToTheSignIn);

@@ -18,9 +18,9 @@
     address.textContent = location.href;
     notice.querySelector("[data-copy-address]").addEventListener("click", ({ target }) => {
       getSelection().selectAllChildren(address);
-      target.textContent = document.execCommand("copy") ? "Copied" : "Select it and copy it by hand";
+      target.textContent = document.execCommand("copy") ? target.dataset.copied : target.dataset.byHand;
     });
-    document.querySelector("h1").textContent = "Go on in a new tab";
+    document.querySelector("h1").textContent = notice.dataset.title;
     notice.hidden = false;
   }
 

@@ -1,5 +1,6 @@
 """The form in Chromium: from a link to the studio, and the ways in which a text might have been lost."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -18,9 +19,11 @@ from browsing import (
     visitors,
     wait_until_kept,
 )  # fmt: skip
-from conftest import Portal, Sandbox
+from conftest import ROOT, Portal, Sandbox
 from engines import launch_chromium
 from playwright.sync_api import Browser, expect
+
+from webapp.forms import clean
 
 TEXT = "A first call with the IT director."
 
@@ -80,15 +83,19 @@ def test_everything_works_without_javascript(new_visitor: NewVisitor) -> None:
 
 def test_the_keyboard_is_enough(visitor: Visitor) -> None:
     tab = visitor.arrive()
+    tab.keyboard.press("Tab")
+    assert focused(tab) == "Skip to the text"
+    tab.keyboard.press("Enter")
+    assert focused(tab) == "prompt"
     stops = []
-    while not stops or stops[-1] != "prompt":
-        assert len(stops) < 10, f"the box is not reached: {stops}"
-        tab.keyboard.press("Tab")
+    while not stops or stops[-1] != "Skip to the text":
+        tab.keyboard.press("Shift+Tab")
         stops.append(focused(tab))
-    assert stops == [
-        "Skip to the content", "Scenario Portal", "New scenario", "My scenarios", "Use another account",
-        "Sign out", "prompt",
+    assert stops[:-9:-1] == [
+        "Skip to the text", "Scenario Portal", "New scenario", "My scenarios",
+        f"Person {visitor.person[1:]}", "Use another account", "Sign out", "Discovery call",
     ]  # fmt: skip
+    tab.keyboard.press("Enter")
     tab.keyboard.type(TEXT)
     tab.keyboard.press("Tab")
     assert focused(tab) == "Create scenario"
@@ -107,19 +114,17 @@ def test_names_are_what_a_screen_reader_says(visitor: Visitor) -> None:
     expect(main).to_match_aria_snapshot("""
       - main:
         - heading "Create a scenario" [level=1]
-        - status
         - text: Describe the meeting or the scenario
         - paragraph: Who meets whom, what you want to reach, what good looks like, and what makes it hard.
+        - list "Start from an example":
+          - listitem:
+            - link "Discovery call"
+        - status
         - textbox "Describe the meeting or the scenario"
         - paragraph: 0 of 10,000 characters
         - button "Create scenario"
         - status
         - paragraph
-        - region "Or start from an example":
-          - heading "Or start from an example" [level=2]
-          - list:
-            - listitem:
-              - link "Discovery call"
     """)
     expect(box(visitor.tab)).to_have_accessible_description(re.compile("Who meets whom.* characters$"))
 
@@ -160,12 +165,12 @@ def test_the_button_is_busy_while_exec_works(visitor: Visitor) -> None:
             button.click();
             button.click();
             const status = form.querySelector("[data-status]");
-            return [sent, button.textContent, button.ariaDisabled, status.textContent];
+            return [sent, button.textContent, button.ariaDisabled, status.textContent.trim()];
         }"""
     )
     assert shown == [
         [True, False],
-        "Creating…",
+        "Create scenario",
         "true",
         "Creating your scenario. This can take a few seconds.",
     ]
@@ -183,6 +188,7 @@ def test_back_keeps_text_and_token_and_a_second_press_makes_no_second_session(vi
     tab.go_back()
     expect(box(tab)).to_have_value(TEXT)
     assert token(tab) == sent
+    expect(tab.locator("[data-offer]")).to_contain_text("You sent this text at")
     visitor.press()
     visitor.expect_studio(TEXT)
     assert len(visitor.sessions) == 1
@@ -240,7 +246,7 @@ def test_a_differing_draft_is_offered_and_overwrites_nothing(visitor: Visitor) -
     wait_until_kept(tab, TEXT)
     tab = visitor.reopen("/?prompt=From+the+link")
     expect(box(tab)).to_have_value("From the link")
-    expect(tab.locator("[data-offer]")).to_contain_text("You have an unsent text from")
+    expect(tab.locator("[data-offer]")).to_contain_text(f"“{TEXT}”")
     tab.get_by_role("button", name="Use it").click()
     expect(box(tab)).to_have_value(TEXT)
 
@@ -263,13 +269,25 @@ def test_a_text_that_was_created_is_not_offered_again(visitor: Visitor) -> None:
     assert kept(tab) == []
 
 
+def test_an_example_is_put_in_place_with_the_caret_where_one_goes_on(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    tab.get_by_role("link", name="Price objection").click()
+    expect(box(tab)).to_have_value(re.compile("cheaper offer"))
+    expect(box(tab)).to_be_focused()
+    tab.get_by_role("link", name="Discovery call").click()
+    expect(box(tab)).to_have_value(re.compile("IT director"))
+    expect(box(tab)).not_to_have_value(re.compile("cheaper offer"))
+    assert len(visitor.context.pages) == 1
+
+
 def test_an_example_never_replaces_what_is_typed(visitor: Visitor) -> None:
     tab = visitor.arrive()
     box(tab).fill(TEXT)
-    with visitor.context.expect_page() as opened:
-        tab.get_by_role("link", name="Price objection").click()
-    expect(box(opened.value)).to_have_value(re.compile("cheaper offer"))
+    tab.get_by_role("link", name="Price objection").click()
+    expect(box(tab)).to_have_value(re.compile(f"{TEXT}\n\n.*cheaper offer", re.DOTALL))
+    tab.get_by_role("button", name="Undo").click()
     expect(box(tab)).to_have_value(TEXT)
+    expect(box(tab)).to_be_focused()
 
 
 def test_a_text_in_the_fragment_survives_the_sign_in_and_is_not_sent(visitor: Visitor) -> None:
@@ -350,8 +368,74 @@ def test_characters_are_counted_as_the_server_counts_them(visitor: Visitor, text
 def test_a_text_that_is_too_long_is_not_sent(visitor: Visitor) -> None:
     tab = visitor.arrive()
     visitor.press("😀" * 10_003)
-    expect(tab.locator("[data-count]")).to_have_text("3 characters too long")
-    expect(tab.locator("[data-status]")).to_have_text("3 characters too long")
+    expect(tab.locator("[data-count]")).to_have_text("10,003 of 10,000 characters")
+    expect(tab.get_by_text("3 characters too long")).to_have_count(1)
+    assert focused(tab) == "Nothing was sent yet The description is 3 characters too long."
     assert path(tab) == "/"
+    visitor.press("😀" * 10_001)
+    expect(tab.get_by_text("1 character too long")).to_be_visible()
     visitor.press("😀" * 10_000)
     visitor.expect_studio("😀")
+
+
+@pytest.mark.parametrize("text", ["", "\u200b", " \n\u2800"])
+def test_an_empty_box_is_answered_in_our_own_words(visitor: Visitor, text: str) -> None:
+    tab = visitor.arrive()
+    visitor.press(text)
+    assert focused(tab) == "Nothing was sent yet Describe the meeting or the scenario first."
+    expect(box(tab)).to_have_attribute("aria-invalid", "true")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    expect(box(tab)).to_be_focused()
+    tab.keyboard.type("A talk")
+    expect(tab.get_by_text("Nothing was sent yet")).to_be_hidden()
+    assert visitor.calls == []
+
+
+# One rule for texts, here and on the server
+
+
+def test_a_text_has_the_shape_that_the_server_gives_it(visitor: Visitor) -> None:
+    rows = json.loads((ROOT / "tests" / "texts.json").read_text(encoding="utf-8"))
+    tab = visitor.arrive()
+    script = "rows => rows.map(({ typed }) => ({ clean: clean(typed), length: lengthOf(typed) }))"
+    assert tab.evaluate(script, rows) == [{"clean": row["clean"], "length": row["length"]} for row in rows]
+
+
+def test_every_character_is_taken_as_the_server_takes_it(visitor: Visitor) -> None:
+    everywhere = """([first, last]) => Array.from({ length: last - first }, (_, at) => {
+        const one = String.fromCodePoint(first + at);
+        return [clean(one), clean(`a${one}`), clean(`${one}a`)];
+    }).flat().join("\\n\\n")"""
+    tab = visitor.arrive()
+    for first, last in ((0, 0x10000), (0x10000, 0x20000), (0xE0000, 0xE1100)):
+        characters = map(chr, range(first, last))
+        ours = "\n\n".join(clean(text) for one in characters for text in (one, f"a{one}", f"{one}a"))
+        assert tab.evaluate(everywhere, [first, last]) == ours
+
+
+def test_an_over_long_fragment_is_cut_and_holds_nobody_up(visitor: Visitor) -> None:
+    tab = visitor.arrive("/#p=a" + "%20" * 100_000 + "x")
+    expect(box(tab)).to_have_value(re.compile("^a {39999}$"))
+    expect(tab.locator("[data-count]")).to_have_text("1 of 10,000 characters")
+    expect(tab.locator("[data-offer]")).to_contain_text("Its end was left out")
+    assert max(map(len, kept(tab))) < 41_000
+
+
+def test_enter_that_ends_a_composition_sends_nothing(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).fill("会議")
+    for how in ({"isComposing": True}, {"keyCode": 229}):
+        key = {"key": "Enter", "ctrlKey": True, "bubbles": True, **how}
+        box(tab).evaluate("(box, key) => box.dispatchEvent(new KeyboardEvent('keydown', key))", key)
+    expect(tab.locator("[data-status]")).to_have_text("")
+    assert path(tab) == "/"
+    assert visitor.calls == []
+
+
+def test_a_strangers_page_at_another_host_leads_home_with_everything(visitor: Visitor) -> None:
+    there = visitor.portal.url.replace("localhost", "127.0.0.1")
+    tab = visitor.arrive(f"{there}/?request_id=shared-7#p=Kept%20on%20the%20way")
+    expect(box(tab)).to_have_value("Kept on the way")
+    assert tab.url.startswith(visitor.portal.url)
+    assert token(tab) == "shared-7"
