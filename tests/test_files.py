@@ -1,0 +1,614 @@
+"""What the files say that people bring: calendars, transcripts, mails and documents, and hostile ones."""
+
+import io
+import re
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+import zlib
+from base64 import encodebytes
+from collections.abc import Callable
+from pathlib import Path
+
+import docx
+import pypdf
+import pytest
+from docx.oxml import parse_xml
+
+from webapp import files
+from webapp.files import Busy, NoText, TooLarge, UnknownKind, text_of
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def calendar(*events: str, method: str = "REQUEST") -> bytes:
+    """A calendar as Outlook writes it, with these lines in its events."""
+    body = "\n".join(f"BEGIN:VEVENT\n{event}\nEND:VEVENT" for event in events)
+    text = f"BEGIN:VCALENDAR\nVERSION:2.0\nMETHOD:{method}\n{body}\nEND:VCALENDAR\n"
+    return text.replace("\n", "\r\n").encode()
+
+
+def mail(body: str, *heads: str, encoding: str = "utf-8") -> bytes:
+    heads = heads or ("Content-Type: text/plain; charset=utf-8",)
+    start = ["From: Omar Okafor <omar@acme.example>", "To: dana@acme.example", "Subject: Renewal", *heads]
+    return ("\r\n".join(start) + "\r\n\r\n" + body.replace("\n", "\r\n")).encode(encoding)
+
+
+def said(body: str) -> str:
+    """What stays of a mail's plain text."""
+    return text_of(mail(body), "mail.eml").partition("\n\n")[2]
+
+
+def document(*paragraphs: str) -> bytes:
+    made = docx.Document()
+    for text in paragraphs:
+        made.add_paragraph(text)
+    return saved(made)
+
+
+def saved(made: "docx.document.Document") -> bytes:
+    made.save(buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def repacked(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A docx with another main part."""
+    buffer, old = io.BytesIO(), zipfile.ZipFile(io.BytesIO(data))
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            part = old.read(name)
+            new.writestr(name, change(part) if name == "word/document.xml" else part)
+    return buffer.getvalue()
+
+
+def main_part(inside: bytes, before: bytes = b"") -> bytes:
+    head = b'<?xml version="1.0"?>' + before + b'<w:document xmlns:w="' + WORD.encode() + b'"><w:body>'
+    return head + inside + b"</w:body></w:document>"
+
+
+def pdf(*pages: str, stream: bytes = b"") -> bytes:
+    """A PDF with these pages; `stream` takes the place of the first one's, already deflated."""
+    objects = [b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
+    tree = 2 * len(pages) + 2
+    for page in pages:
+        lines = b" T* ".join(b"(" + line.encode("cp1252") + b") Tj" for line in page.split("\n"))
+        drawn = stream or zlib.compress(b"BT /F1 12 Tf 50 750 Td 14 TL " + lines + b" ET")
+        objects.append(b"<< /Filter /FlateDecode /Length %d >>\nstream\n%b\nendstream" % (len(drawn), drawn))
+        objects.append(
+            b"<< /Type /Page /Parent %d 0 R /MediaBox [0 0 600 800] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 1 0 R >> >> >>" % (tree, len(objects))
+        )
+    kids = b" ".join(b"%d 0 R" % number for number in range(3, tree, 2))
+    objects.append(b"<< /Type /Pages /Count %d /Kids [%b] >>" % (len(pages), kids))
+    objects.append(b"<< /Type /Catalog /Pages %d 0 R >>" % tree)
+    made, starts = b"%PDF-1.4\n", []
+    for number, one in enumerate(objects, 1):
+        starts.append(len(made))
+        made += b"%d 0 obj\n%b\nendobj\n" % (number, one)
+    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
+    size = len(objects) + 1
+    end = b"xref\n0 %d\n0000000000 65535 f \n%btrailer << /Size %d /Root %d 0 R >>\nstartxref\n%d\n%%%%EOF"
+    return made + end % (size, table, size, size - 1, len(made))
+
+
+def locked(password: str) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Secret plan")))
+    writer.encrypt(password, "the owner's", algorithm="AES-256")
+    writer.write(buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+# Calendars
+
+TEAMS = (
+    "________________________________________________________________________________\\n"
+    "Microsoft Teams Need help?<https://aka.ms/JoinTeamsMeeting?omkt=en-US>\\nJoin the meeting now"
+    "<https://teams.microsoft.com/l/meetup-join/19%3ameeting_x/0?context=%7b%7d>\\nMeeting ID: 312 456 789\\n"
+    "Passcode: aB3xYz\\n________________________________\\nDial in by phone\\n+49 69 12345678\\,\\,998877665#"
+    "<tel:+496912345678\\,\\,998877665> Germany\\, Frankfurt am Main\\nFind a local number"
+    "<https://dialin.teams.microsoft.com/a?id=9>\\nPhone conference ID: 998 877 665#\\nFor organizers: Meeting "
+    "options<https://teams.microsoft.com/meetingOptions/?x> | Reset dial-in PIN<https://dialin.teams.microsoft.com/p>\\n"
+    "________________________________________________________________________________\\n"
+)
+ZOOM = (
+    "Omar Okafor is inviting you to a scheduled Zoom meeting.\\n\\nTopic: Discovery\\n\\nJoin Zoom Meeting\\n"
+    "https://us02web.zoom.us/j/812?pwd=abc\\n\\nMeeting ID: 812 3456 7890\\nPasscode: 123456\\n\\n---\\n\\n"
+    "One tap mobile\\n+13126266799\\,\\,81234567890#\\,\\,\\,\\,*123456# US (Chicago)\\n\\n---\\n\\nDial by your location\\n"
+    "• +1 312 626 6799 US (Chicago)\\n• 888 788 0099 US Toll-free\\n\\nFind your local number: https://us02web.zoom.us/u/a\\n\\n"
+    "Join by SIP\\n• 81234567890@zoomcrc.com\\n\\nJoin by H.323\\n• 162.255.37.11 (US West)\\n"
+)
+MEET = (
+    "\\n\\n-::~:~::~:~:~:~:~:~:~:~:~:~:~:~:~:~:~:~::~:~::-\\nJoin with Google Meet: https://meet.google.com/a-b-c\\n"
+    "Or dial: (US) +1 570-909-1234 PIN: 123456789#\\nMore phone numbers: https://tel.meet/a-b-c?pin=1&hs=7\\n\\n"
+    "Learn more about Meet at: https://support.google.com/a/users/answer/9282720\\n\\nPlease do not edit this "
+    "section.\\n-::~:~::~:~:~:~:~:~::-"
+)
+WEBEX = (
+    "-- Do not delete or change any of the following text. --\\n\\nWhen it's time\\, join your Webex meeting here.\\n\\n"
+    "https://acme.webex.com/acme/j.php?MTID=m1\\n\\nMeeting number (access code): 2345 678 9012\\n\\nMeeting password: abc\\n\\n"
+    "Tap to join from a mobile device (attendees only)\\n+1-415-655-0001\\,\\,23456789012## US Toll\\n\\nJoin by phone\\n"
+    "+1-415-655-0001 US Toll\\nGlobal call-in numbers\\nhttps://acme.webex.com/globalcallin\\n\\nNeed help? Go to https://help.webex.com\\n"
+)
+
+
+def test_an_invitation_gives_subject_time_people_and_agenda() -> None:
+    invite = calendar(
+        'DTSTART;TZID="W. Europe Standard Time":20260303T140000\nDTEND;TZID="W. Europe Standard Time":20260303T150000\n'
+        'SUMMARY:Renewal with Globex\nLOCATION:Room 5\nORGANIZER;CN="Okafor, Omar":mailto:omar@acme.example\n'
+        'ATTENDEE;CN="Lee, Dana":mailto:dana@acme.example\nATTENDEE;CN=Room 5;CUTYPE=RESOURCE:mailto:r5@acme.example\n'
+        "ATTENDEE:mailto:priya@globex.example\nDESCRIPTION:Agenda\\n14:00 Intro\\n14:30 Price\\, again\n"
+        "BEGIN:VALARM\nACTION:DISPLAY\nDESCRIPTION:Reminder\nTRIGGER:-PT15M\nEND:VALARM"
+    )
+    assert text_of(invite, "invite.ics") == (
+        "Subject: Renewal with Globex\n"
+        "When: Tuesday, 3 March 2026, 14:00 to 15:00 (W. Europe Standard Time)\n"
+        "Where: Room 5\nOrganiser: Okafor, Omar\nPeople: Lee, Dana, priya@globex.example\n\n"
+        "Agenda\n14:00 Intro\n14:30 Price, again"
+    )
+
+
+@pytest.mark.parametrize("joining", [TEAMS, ZOOM, MEET, WEBEX], ids=["teams", "zoom", "meet", "webex"])
+def test_an_invitation_loses_what_one_joins_by(joining: str) -> None:
+    text = text_of(calendar(f"SUMMARY:Call\nDESCRIPTION:1. Price\\n2. Term\\n{joining}"), "a.ics")
+    rest = text.removeprefix("Subject: Call\n\n1. Price\n2. Term").replace("Topic: Discovery", "").strip()
+    assert rest == ""
+
+
+def test_a_page_in_an_invitation_is_read_as_words() -> None:
+    text = text_of(
+        calendar(f"SUMMARY:Kickoff\nDESCRIPTION:<b>Goal:</b> pilot<br><ul><li>Scope</li></ul>{MEET}"), "a.ics"
+    )
+    assert text == "Subject: Kickoff\n\nGoal: pilot\n\n- Scope"
+
+
+def test_numbers_stay_where_no_meeting_is_joined() -> None:
+    text = text_of(
+        calendar("SUMMARY:Call\nDESCRIPTION:Call +49 170 1234567\\nPIN: later\\nhttps://acme.example/deck"),
+        "a.ics",
+    )
+    assert text.endswith("Call +49 170 1234567\nPIN: later\nhttps://acme.example/deck")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("FREQ=WEEKLY;COUNT=6;BYDAY=TU,TH", "every week on Tuesday and Thursday, 6 times"),
+        (
+            "FREQ=MONTHLY;INTERVAL=2;UNTIL=20261231T000000Z",
+            "every 2 months, until Thursday, 31 December 2026",
+        ),
+        ("FREQ=MONTHLY;BYDAY=1MO", "every month on Monday"),
+        ("FREQ=DAILY", "every day"),
+    ],
+)
+def test_a_series_says_how_it_repeats(rule: str, words: str) -> None:
+    text = text_of(calendar(f"SUMMARY:Weekly\nDTSTART:20260303T130000Z\nRRULE:{rule}"), "a.ics")
+    assert f"Repeats: {words}\n" in text + "\n"
+
+
+def test_several_events_repeat_no_agenda() -> None:
+    first = "SUMMARY:Weekly\nDTSTART:20260303T130000Z\nDURATION:PT30M\nDESCRIPTION:Numbers first"
+    moved = "SUMMARY:Weekly\nDTSTART:20260306T130000Z\nDESCRIPTION:Numbers first"
+    text = text_of(calendar(first, moved, "SUMMARY:Other\nSTATUS:CANCELLED\nDESCRIPTION:More"), "a.ics")
+    assert text.count("Numbers first") == 1
+    assert "13:00 to 13:30 (UTC)" in text
+    assert "6 March 2026" in text
+    assert text.endswith("Subject: Other\nStatus: cancelled\n\nMore")
+
+
+def test_whole_days_and_right_to_left_are_read() -> None:
+    text = text_of(
+        calendar("SUMMARY:ورشة المبيعات\nDTSTART;VALUE=DATE:20260303\nDTEND;VALUE=DATE:20260305"), "a.ics"
+    )
+    assert text == "Subject: ورشة المبيعات\nWhen: Tuesday, 3 March 2026 to Wednesday, 4 March 2026"
+
+
+def test_a_line_folded_within_a_letter_is_read() -> None:
+    folded = calendar("SUMMARY:Büro").replace("ü".encode(), b"\xc3\r\n \xbc")
+    assert text_of(folded, "a.ics") == "Subject: Büro"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_of_plain_files(encoding: str) -> None:
+    assert (
+        text_of(calendar("SUMMARY:Café über “alles”").decode().encode(encoding), "a.ics")
+        == "Subject: Café über “alles”"
+    )
+    assert text_of("Café über “alles”\r\nzwei".encode(encoding), "a.txt") == "Café über “alles”\nzwei"
+
+
+# Transcripts
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "teams.vtt",
+            (
+                "WEBVTT\n\nb1/12-0\n00:00:03.120 --> 00:00:06.480\n<v Dana Lee>Good morning.</v>\n\nb1/12-1\n"
+                "00:00:06.480 --> 00:00:09.000\n<v Dana Lee>Shall we\nbegin?</v>\n\nb1/15-0\n"
+                "00:00:10.000 --> 00:00:12.000\n<v Priya Shah>The price &amp; term.</v>\n"
+            ),
+        ),
+        (
+            "zoom.vtt",
+            (
+                "WEBVTT\r\n\r\n1\r\n00:00:03.120 --> 00:00:06.480\r\nDana Lee: Good morning.\r\n\r\n2\r\n00:00:06.480 --> "
+                "00:00:09.000\r\nDana Lee: Shall we begin?\r\n\r\n3\r\n00:00:10.000 --> 00:00:12.000\r\nPriya Shah: The price & term.\r\n"
+            ),
+        ),
+        (
+            "a.srt",
+            (
+                "1\n00:00:03,120 --> 00:00:06,480\n<i>Dana Lee: Good morning.</i>\n\n2\n00:00:06,480 --> 00:00:09,000\n"
+                "{\\an8}Dana Lee: Shall we begin?\n\n3\n00:00:10,000 --> 00:00:12,000\nPriya Shah: The price & term.\n"
+            ),
+        ),
+        (
+            "notes.vtt",
+            (
+                "\ufeffWEBVTT - Weekly\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnobody reads\nthis\n\n00:01.000 --> 00:04.000 "
+                "line:0\n<v.loud Dana Lee>Good morning. Shall we begin?</v><v Priya Shah>The price & term.\n"
+            ),
+        ),
+    ],
+)
+def test_a_transcript_is_who_says_what(name: str, text: str) -> None:
+    assert (
+        text_of(text.encode(), name)
+        == "Dana Lee: Good morning. Shall we begin?\nPriya Shah: The price & term."
+    )
+
+
+def test_captions_that_roll_up_are_said_once() -> None:
+    youtube = (
+        "WEBVTT\nKind: captions\nLanguage: en\n\n00:00:00.160 --> 00:00:02.389 align:start position:0%\n \n"
+        "hello<00:00:00.480><c> everyone</c>\n\n00:00:02.389 --> 00:00:02.399 align:start position:0%\nhello everyone\n \n\n"
+        "00:00:02.399 --> 00:00:04.500 align:start position:0%\nhello everyone\nto<00:00:02.600><c> the</c><c> show</c>\n"
+    )
+    assert text_of(youtube.encode(), "auto.en.vtt") == "hello everyone to the show"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "00:00:00\n \nDana Lee: Welcome.\nOmar Okafor: Hi!\n00:05:00\n \nDana Lee: Second topic at 14:00.\n",
+        "[00:00:01] Dana Lee: Welcome.\n[00:00:02] Omar Okafor: Hi!\n[00:00:03] Dana Lee: Second topic at 14:00.",
+        "00:00:01 Dana Lee: Welcome.\n00:00:02 Omar Okafor: Hi!\n00:00:03 Dana Lee: Second topic at 14:00.",
+        "Dana Lee  0:03\nWelcome.\nOmar Okafor  0:10\nHi!\nDana Lee  1:02:10\nSecond topic at 14:00.",
+        "[Dana Lee] 14:00:03\nWelcome.\n[Omar Okafor] 14:00:05\nHi!\n[Dana Lee] 14:00:09\nSecond topic at 14:00.",
+    ],
+    ids=["meet", "brackets", "codes", "otter", "zoom"],
+)
+def test_a_transcript_in_a_text_file_loses_its_time_codes(text: str) -> None:
+    spoken = re.sub(r":\s+", ": ", re.sub(r"\n+", "\n", text_of(text.encode(), "a.txt")))
+    assert spoken == "Dana Lee: Welcome.\nOmar Okafor: Hi!\nDana Lee: Second topic at 14:00."
+
+
+def test_an_agenda_keeps_its_times() -> None:
+    agenda = "# Workshop\n\n- 9:00 Welcome\n\n10:30\nBreak\n\nLunch 12:30\nEnd 17:00\n\n---"
+    assert text_of(agenda.encode(), "agenda.md") == agenda
+
+
+# Mails
+
+
+def test_a_mail_gives_subject_people_date_and_words() -> None:
+    heads = ("Date: Tue, 3 Mar 2026 14:00:00 +0100", "Content-Type: text/plain; charset=utf-8")
+    assert text_of(mail("Bitte 15 % weniger.", *heads), "a.eml") == (
+        "Subject: Renewal\nFrom: Omar Okafor\nTo: dana@acme.example\nDate: Tuesday, 3 March 2026, 14:00\n\nBitte 15 % weniger."
+    )
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "On Mon, Mar 2, 2026 at 9:15\u202fAM Dana Lee <dana@acme.example> wrote:\n\n> ",
+        "On Mon, Mar 2, 2026 at 9:15 AM Dana Lee <\ndana@acme.example> wrote:\n\n> ",
+        "Am 02.03.2026 um 09:15 schrieb Dana Lee <dana@acme.example>:\n> ",
+        "Le lun. 2 mars 2026 à 09:15, Dana Lee <dana@acme.example> a écrit :\n\n> ",
+        "2026年3月2日(月) 9:15 Dana Lee <dana@acme.example>:\n\n> ",
+        "-----Original Message-----\nFrom: Dana Lee\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
+        "________________________________\nFrom: Dana Lee <dana@acme.example>\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
+        "Von: Dana Lee <dana@acme.example>\nGesendet: Montag, 2. März 2026 09:15\nAn: Omar\nBetreff: AW: Renewal\n\n",
+        "---------- Forwarded message ---------\nFrom: Dana Lee <dana@acme.example>\nDate: Mon, 2 Mar\nSubject: Renewal\nTo: Omar\n\n",
+        "> Begin forwarded message:\n> \n> From: Dana Lee <dana@acme.example>\n> Subject: Renewal\n> Date: 2 March 2026\n> To: Omar\n> \n> ",
+    ],
+    ids=[
+        "gmail",
+        "wrapped",
+        "german",
+        "french",
+        "japanese",
+        "original",
+        "outlook",
+        "german-outlook",
+        "forwarded",
+        "apple",
+    ],
+)
+def test_a_quoted_head_leaves_only_who_wrote(head: str) -> None:
+    assert (
+        said(f"They want less.\n\n{head}What do they want?")
+        == "They want less.\n\nDana Lee:\n\nWhat do they want?"
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "-- \nOmar Okafor\nSales",
+        "Best regards,\n\nOmar Okafor\nAccount Executive | Acme\n+49 170 1234567\nwww.acme.example",
+        "Mit freundlichen Grüßen\nOmar",
+        "Sent from my iPhone",
+        "Get Outlook for iOS<https://aka.ms/o0ukef>",
+        "Thanks!\nOmar\n\nThis email and any attachments are confidential and intended solely for the addressee.",
+    ],
+)
+def test_a_signature_goes_off(end: str) -> None:
+    assert said(f"They want less.\n\n{end}") == "They want less."
+
+
+def test_thanks_before_a_list_is_no_signature() -> None:
+    assert (
+        said("Agenda below\n\nThanks,\n\n1. Price\n2. Term") == "Agenda below\n\nThanks,\n\n1. Price\n2. Term"
+    )
+
+
+def test_flowed_lines_are_put_together() -> None:
+    body = "A long line that was \nbroken by the program.\nA new one.\n-- \nOmar"
+    text = text_of(mail(body, "Content-Type: text/plain; charset=utf-8; format=flowed"), "a.eml")
+    assert text.endswith("\n\nA long line that was broken by the program.\nA new one.")
+
+
+PAGE = (
+    "<html><head><style>p{margin:0}</style><title>x</title></head><body><p>The <b>café</b> wants:</p><ul><li>Scope</li>"
+    "<li>Budget</li></ul><table><tr><td>Price</td><td>10</td></tr></table><div style='display:none'>hidden</div>"
+    '<div class="gmail_signature">Omar<br>+49 170</div></body></html>'
+)
+
+
+def test_a_mail_of_a_page_only_is_read_as_words() -> None:
+    body = "--B\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
+    body += encodebytes(PAGE.encode()).decode() + "\n--B\nContent-Type: application/pdf\n"
+    body += 'Content-Disposition: attachment; filename="x.pdf"\n\nnothing\n--B--\n'
+    text = text_of(mail(body, "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=B"), "a.eml")
+    assert text.partition("\n\n")[2] == "The café wants:\n\n- Scope\n- Budget\n\nPrice | 10"
+
+
+def test_a_mail_that_says_a_wrong_encoding_is_read() -> None:
+    heads = ("Content-Type: text/plain; charset=bogus-9",)
+    assert text_of(mail("über", *heads, encoding="cp1252"), "a.eml").endswith("\n\nüber")
+
+
+def test_a_mail_gives_what_is_forwarded_in_it() -> None:
+    body = "--B\n\nSee below\n--B\nContent-Type: message/rfc822\n\nSubject: Inner\nFrom: dana@acme.example\n\nInner words\n--B--\n"
+    text = text_of(mail(body, "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=B"), "a.eml")
+    assert text.endswith("See below\n\nSubject: Inner\nFrom: dana@acme.example\n\nInner words")
+
+
+def test_a_mail_that_is_an_invitation_only_is_read() -> None:
+    body = (
+        "--B\nContent-Type: text/calendar; method=REQUEST\n\n"
+        + calendar("SUMMARY:Kickoff").decode()
+        + "--B--\n"
+    )
+    heads = ("MIME-Version: 1.0", "Content-Type: multipart/alternative; boundary=B")
+    assert text_of(mail(body.replace("\r\n", "\n"), *heads), "a.eml").endswith("\n\nSubject: Kickoff")
+
+
+# Documents
+
+
+def test_a_document_gives_headings_lists_and_tables_in_order() -> None:
+    made = docx.Document()
+    made.add_heading("Account plan", 1)
+    made.add_paragraph("First", style="List Bullet")
+    table = made.add_table(2, 2)
+    for number, text in enumerate(["Who", "Role", "Dana", "AE\nsince May"]):
+        table.cell(number // 2, number % 2).text = text
+    table.cell(0, 0).add_table(1, 1).cell(0, 0).text = "inner"
+    made.add_paragraph("مرحبا")
+    assert text_of(saved(made), "Plan.DOCX") == (
+        "Account plan\n- First\n\nWho inner | Role\nDana | AE since May\n\nمرحبا"
+    )
+
+
+def test_a_document_under_tracking_is_read_as_it_would_be_accepted() -> None:
+    tracked = (
+        f'<w:p xmlns:w="{WORD}"><w:r><w:t xml:space="preserve">Keep </w:t></w:r><w:ins w:id="1" w:author="x"><w:r><w:t>new'
+        '</w:t></w:r></w:ins><w:del w:id="2" w:author="x"><w:r><w:delText>old</w:delText></w:r></w:del><w:sdt><w:sdtContent>'
+        "<w:r><w:tab/><w:t>field</w:t></w:r></w:sdtContent></w:sdt></w:p>"
+    )
+    made = docx.Document()
+    made.element.body.insert(0, parse_xml(tracked))
+    assert text_of(saved(made), "a.docx") == "Keep new\tfield"
+
+
+def test_a_transcript_in_a_document_loses_its_time_codes() -> None:
+    data = document("Dana Lee   0:03\nGood morning.", "Priya Shah   0:12\nThe price.")
+    assert text_of(data, "a.docx") == "Dana Lee:\nGood morning.\nPriya Shah:\nThe price."
+
+
+def test_a_pdf_gives_its_pages() -> None:
+    assert text_of(pdf("Account plan\nGoal: renew, café", "Second page"), "a.pdf") == (
+        "Account plan\nGoal: renew, café\n\nSecond page"
+    )
+
+
+def test_a_pdf_that_anybody_may_read_is_read() -> None:
+    assert text_of(locked(""), "a.pdf") == "Secret plan"
+
+
+def test_content_says_the_kind_where_the_name_does_not() -> None:
+    assert text_of(calendar("SUMMARY:Kickoff"), "invite") == "Subject: Kickoff"
+    assert text_of(pdf("Plan"), "plan") == "Plan"
+    assert text_of(b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n", "a.txt") == "Hello"
+    assert text_of(b"1\n00:00:01,000 --> 00:00:02,000\nHello\n", "a.vtt") == "Hello"
+
+
+# Refused
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 4
+ENTITIES = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + b"".join(
+    b'<!ENTITY %c "%b">' % (98 + n, b"&%c;" % (97 + n) * 10) for n in range(9)
+)
+FILE = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
+PARAGRAPH = b"<w:p><w:r><w:t>%b</w:t></w:r></w:p>"
+LOOP = pdf("a", "b").replace(b"/Kids [3 0 R 5 0 R]", b"/Kids [6 0 R 6 0 R]")
+NESTED = (
+    b"%PDF-1.4\n1 0 obj\n"
+    + b"[" * 200_000
+    + b"]" * 200_000
+    + b"\nendobj\ntrailer << /Root 1 0 R >>\nstartxref\n9\n%%EOF"
+)
+
+
+def zipped(name: str) -> bytes:
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
+        archive.writestr(name, "<x/>")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.txt", b" \r\n", "empty"),
+        ("a.pdf", b"", "empty"),
+        ("a.pdf", pdf(""), "no_text"),
+        ("a.docx", document(), "no_text"),
+        ("a.ics", calendar(), "no_text"),
+        ("a.vtt", b"WEBVTT\n\nNOTE nothing\n", "no_text"),
+        ("a.docx", pdf("Plan"), "mislabelled"),
+        ("a.pdf", document("Plan"), "mislabelled"),
+        ("a.txt", document("Plan"), "mislabelled"),
+        ("a.docx", OLE, "mislabelled"),
+        ("a.docx", zipped("xl/workbook.xml"), "mislabelled"),
+        ("a.docx", b"just words", "mislabelled"),
+        ("a.pdf", b"just words", "mislabelled"),
+        ("a.ics", b"just words", "mislabelled"),
+        ("a.vtt", b"just words", "mislabelled"),
+        ("a.srt", b"just words", "mislabelled"),
+        ("a.eml", b"just words", "mislabelled"),
+        ("a.txt", PNG, "mislabelled"),
+        ("a.md", b"MZ\x90\x00\x03" + bytes(200), "mislabelled"),
+        ("a.txt", b"{\\rtf1 words}", "mislabelled"),
+        ("a.pdf", locked("secret"), "encrypted"),
+        ("a.docx", OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
+        ("a.eml", mail("MIAGCSqGSIb3", "Content-Type: application/pkcs7-mime"), "encrypted"),
+        ("a.docx", document("Plan")[:9000], "broken"),
+        ("a.pdf", pdf("Plan")[:200], "broken"),
+        ("a.pdf", LOOP, "broken"),
+        ("a.pdf", NESTED, "broken"),
+        ("a.pdf", pdf("a", stream=zlib.compress(bytes(300_000_000), 9)), "broken"),
+        (
+            "a.docx",
+            repacked(document("a"), lambda _: main_part(PARAGRAPH % b"&j;", ENTITIES + b"]>")),
+            "broken",
+        ),
+        (
+            "a.docx",
+            repacked(document("a"), lambda _: main_part(b"<w:sdt>" * 10**6 + b"</w:sdt>" * 10**6)),
+            "broken",
+        ),
+    ],
+)
+def test_a_file_without_text_says_why(name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(NoText) as refused:
+        text_of(data, name)
+    assert (refused.value.reason, refused.value.status) == (reason, 422)
+
+
+@pytest.mark.parametrize("name", ["a.doc", "a.xlsx", "a.png", "a.html", "a.exe", "a.txt.zip"])
+def test_a_kind_that_is_not_known_is_refused_unread(name: str) -> None:
+    with pytest.raises(UnknownKind):
+        text_of(document("Plan"), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.txt", b"a" * (files.LARGEST_FILE + 1)),
+        ("a.ics", calendar("SUMMARY:Call\nDESCRIPTION:" + "a" * 1_100_000)),
+        ("a.vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + b"a" * 1_100_000),
+        ("a.docx", repacked(document("a"), lambda _: main_part(PARAGRAPH % (b"a" * 120_000_000)))),
+        ("a.txt", b"a" * 6_000_000),
+    ],
+    ids=["file", "calendar", "captions", "inflated", "text"],
+)
+def test_a_file_too_large_is_refused(name: str, data: bytes) -> None:
+    with pytest.raises(TooLarge):
+        text_of(data, name)
+
+
+def test_a_document_reads_no_file_of_ours() -> None:
+    data = repacked(document("a"), lambda _: main_part(PARAGRAPH % b"Plan &a;", FILE))
+    assert text_of(data, "a.docx") == "Plan"
+
+
+def test_what_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(files, "SCRIPT", script)
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    with pytest.raises(NoText) as refused:
+        text_of(b"words", "a.txt")
+    assert refused.value.reason == "broken"
+
+
+def test_the_reader_is_given_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "tell.py"
+    script.write_text("import json, os\nprint(json.dumps({'text': str(sorted(os.environ))}))\n")
+    monkeypatch.setattr(files, "SCRIPT", script)
+    monkeypatch.setenv("EXEC_API_KEY", "exec_live_x")
+    assert set(re.findall(r"\w+", text_of(b"words", "a.txt"))) <= {"LC_CTYPE"}
+
+
+LIMITS = """
+import resource, runpy
+runpy.run_path({path!r}, run_name='limits')['limit']()
+try:
+    bytearray(300_000_000)
+except MemoryError:
+    print('no memory')
+try:
+    with open({file!r}, 'wb', 0) as file:
+        file.write(b'x')
+except OSError:
+    print('no disk')
+print(resource.getrlimit(resource.RLIMIT_CPU)[1], 'seconds')
+"""
+
+
+def test_the_reader_can_take_neither_memory_nor_disk_nor_time(tmp_path: Path) -> None:
+    code = LIMITS.format(path=str(files.SCRIPT), file=str(tmp_path / "x"))
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    assert done.stdout.split(b"\n")[:3] == [b"no memory", b"no disk", b"5 seconds"]
+
+
+def test_two_files_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    script = tmp_path / "wait.py"
+    script.write_text(
+        f"import json, os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(.02)\nprint(json.dumps({{'text': 'a'}}))\n"
+    )
+    monkeypatch.setattr(files, "SCRIPT", script)
+    monkeypatch.setattr(files, "QUEUE", 0.1)
+    readers = [threading.Thread(target=text_of, args=(b"words", "a.txt")) for _ in range(files.AT_ONCE)]
+    try:
+        for reader in readers:
+            reader.start()
+        deadline = time.monotonic() + 10
+        while files._turn._value and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(Busy):
+            text_of(b"words", "a.txt")
+    finally:
+        go.touch()
+        for reader in readers:
+            reader.join()
+    assert text_of(b"words", "a.txt") == "a"

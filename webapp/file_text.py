@@ -1,0 +1,804 @@
+"""What a file says, as text: a script that `files.py` runs by path, in a process of its own.
+
+Reads the file from stdin, writes one JSON object to stdout. Whatever else ends it is the file's fault: the
+limits stand before the first byte is read, and each library is loaded only for the kind that needs it.
+"""
+
+import codecs
+import io
+import json
+import re
+import resource
+import sys
+import unicodedata
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, timedelta
+from email import message_from_bytes, policy
+from email.headerregistry import Address
+from email.message import EmailMessage, MIMEPart
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote
+
+MEMORY = 256 * 1024 * 1024  # bytes of address space
+CPU = 5  # seconds
+LARGEST_BY_LINES = 1024 * 1024  # bytes; the parsers of calendars and captions take seconds beyond
+LARGEST_UNPACKED = 100 * 1024 * 1024  # bytes, of what a docx says that it holds
+LONGEST_TEXT = 5_000_000  # code points
+MOST_PEOPLE = 30
+
+KINDS = frozenset({"ics", "vtt", "srt", "txt", "md", "eml", "docx", "pdf"})
+CAPTIONS = frozenset({"vtt", "srt"})
+
+
+Part = EmailMessage | MIMEPart
+
+
+class Refused(Exception):
+    """The file has no text for us; the argument is the reason's name in `files.py`."""
+
+
+def main() -> None:
+    limit()
+    name = sys.argv[1]
+    try:
+        answer = {"text": text_of(sys.stdin.buffer.read(), name)}
+    except Refused as refused:
+        answer = {"refused": str(refused)}
+    sys.stdout.write(json.dumps(answer))
+
+
+def limit() -> None:
+    """Take away what a hostile file could use: memory, time, files, further processes."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU))
+    for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_CORE):
+        resource.setrlimit(nothing, (0, 0))
+
+
+def text_of(data: bytes, ending: str) -> str:
+    """Return what a file says, tidied. Raises `Refused`, or anything that a broken file makes a library raise."""
+    if not data.strip():
+        raise Refused("empty")
+    kind = kind_of(data, ending)
+    if kind in ("ics", "vtt", "srt") and len(data) > LARGEST_BY_LINES:
+        raise Refused("too_large")
+    text = tidy(READERS[kind](data))
+    if not re.search(r"\w", text):
+        raise Refused("no_text")
+    if len(text) > LONGEST_TEXT:
+        raise Refused("too_much_text")
+    return text
+
+
+# What kind of file it is, by its name and by what it holds
+
+
+def kind_of(data: bytes, ending: str) -> str:
+    """Return which reader takes it. Name and content have to agree, except among plain texts."""
+    if ending and ending not in KINDS:
+        raise Refused("unknown")
+    found = packed_kind(data)
+    if found == "encrypted":
+        raise Refused("encrypted")
+    if found or ending in ("pdf", "docx"):
+        if found not in KINDS and not ending:
+            raise Refused("unknown")
+        if ending not in ("", found):
+            raise Refused("mislabelled")
+        return found
+    return plain_kind(decode(data), ending)
+
+
+def packed_kind(data: bytes) -> str:
+    """Return `pdf`, `docx`, another packed kind's name, or nothing for what may be text."""
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
+    if data.startswith(b"PK\x03\x04"):
+        return zip_kind(data)
+    if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):  # what Word makes of a docx with a password
+        return "encrypted" if "EncryptedPackage".encode("utf-16-le") in data else "ole"
+    return "rtf" if data.startswith(b"{\\rtf") else ""
+
+
+def zip_kind(data: bytes) -> str:
+    """Return `docx` for one that can be opened; raises `zipfile.BadZipFile` for half a one."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    if any(entry.flag_bits & 1 for entry in entries):
+        return "encrypted"
+    if not any(entry.filename.startswith("word/") for entry in entries):
+        return "zip"
+    if sum(entry.file_size for entry in entries) > LARGEST_UNPACKED:
+        raise Refused("too_large")
+    return "docx"
+
+
+def plain_kind(text: str, ending: str) -> str:
+    start = text[:2000].lstrip("\ufeff \t\r\n").lower()
+    for kind, begins in BEGINNINGS.items():
+        if begins.match(start):
+            return kind if ending in ("", "txt", "md", kind) or {kind, ending} <= CAPTIONS else mislabelled()
+    if ending == "eml":
+        return ending if MAIL_HEAD.match(start) else mislabelled()
+    return ending if ending in ("txt", "md") else "txt" if not ending else mislabelled()
+
+
+def mislabelled() -> str:
+    raise Refused("mislabelled")
+
+
+BEGINNINGS = {
+    "ics": re.compile(r"begin:vcalendar\b"),
+    "vtt": re.compile(r"webvtt\b"),
+    "srt": re.compile(r"\d+\s*\n\s*\d+:\d{1,2}:\d{1,2}[,.]\d+\s*-->"),
+}
+MAIL_HEAD = re.compile(r"(?:from \S+ [^\n]*\n|>from [^\n]*\n)?[\x21-\x39\x3b-\x7e]+:")
+
+
+def decode(data: bytes) -> str:
+    """Return plain text: UTF-8, UTF-16 or UTF-32 by its mark, else Windows-1252."""
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            return plain(data[len(mark) :].decode(encoding, "replace"))
+    half = len(data[:2000]) // 2
+    for encoding, zeros in (("utf-16-le", data[1:2000:2]), ("utf-16-be", data[:2000:2])):
+        if half > 4 and zeros.count(0) > half * 0.7:
+            return plain(data.decode(encoding, "replace"))
+    try:
+        return plain(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return plain(data.decode("cp1252", "replace"))
+
+
+def plain(text: str) -> str:
+    """Return the text; what holds the signs of a program or a picture is none."""
+    odd = len(NO_TEXT.findall(text))
+    if odd > len(text) * 0.01:
+        raise Refused("mislabelled")
+    return text
+
+
+MARKS = {  # UTF-32's begins as UTF-16's does, so it comes first
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF8: "utf-8",
+}
+NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+
+
+def read_plain(data: bytes) -> str:
+    return decode(data)
+
+
+# Calendars
+
+
+def read_calendar(data: bytes) -> str:
+    import icalendar  # each library only for its kind: they are slow to load
+
+    # Some break a line within a character, so lines are put together before they are decoded.
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = decode(data if wide else re.sub(rb"\r?\n[ \t]", b"", data)).lstrip("\ufeff \t\r\n")
+    calendars = icalendar.Calendar.from_ical(text, multiple=True)
+    shown: list[str] = []
+    for calendar in calendars:
+        cancelled = str(calendar.get("METHOD", "")) == "CANCEL"
+        for entry in calendar.walk():
+            if entry.name in ("VEVENT", "VTODO", "VJOURNAL"):
+                shown.append(event_text(entry, cancelled=cancelled))  # noqa: PERF401  # three loops in one
+    return "\n\n".join(without_repetition(shown))
+
+
+def without_repetition(events: list[str]) -> Iterator[str]:
+    """Leave out the agenda where an event only repeats the one of its series."""
+    known: set[str] = set()
+    for event in events:
+        head, gap, agenda = event.partition("\n\n")
+        yield head if agenda in known else head + gap + agenda
+        known.add(agenda)
+
+
+def event_text(event: Any, *, cancelled: bool) -> str:  # noqa: ANN401  # icalendar's
+    lines = {
+        "Subject": first(event, "SUMMARY"),
+        "When": when(event),
+        "Repeats": repeats(event.get("RRULE")),
+        "Where": re.sub(r",?\s*\n\s*", ", ", joined_off(first(event, "LOCATION"))),
+        "Organiser": next(people(event, "ORGANIZER"), ""),
+        "People": listed(people(event, "ATTENDEE")),
+        "Status": "cancelled" if cancelled or first(event, "STATUS") == "CANCELLED" else "",
+    }
+    head = "\n".join(f"{label}: {' '.join(value.split())}" for label, value in lines.items() if value.strip())
+    agenda = first(event, "DESCRIPTION") or first(event, "X-ALT-DESC")
+    if HTML.search(agenda):
+        agenda = from_html(agenda.replace("\n", "<br>"))  # Google mixes both
+    return f"{head}\n\n{joined_off(agenda)}".strip()
+
+
+def first(entry: Any, name: str) -> str:  # noqa: ANN401
+    value = entry.get(name, "")
+    return str(value[0] if isinstance(value, list) else value).strip()
+
+
+def people(event: Any, name: str) -> Iterator[str]:  # noqa: ANN401
+    found = event.get(name, [])
+    for one in found if isinstance(found, list) else [found]:
+        if one.params.get("CUTYPE", "").upper() not in ("ROOM", "RESOURCE"):
+            yield one.params.get("CN", "").strip("'\" ") or re.sub("(?i)^mailto:", "", str(one))
+
+
+def listed(names: Iterable[str]) -> str:
+    every = list(dict.fromkeys(filter(None, names)))
+    rest = len(every) - MOST_PEOPLE
+    return ", ".join(every[:MOST_PEOPLE]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def when(event: Any) -> str:  # noqa: ANN401
+    start, end = moment(event, "DTSTART"), moment(event, "DTEND") or moment(event, "DUE")
+    if start is None:
+        return f"until {day(end)}" if end else ""
+    length = getattr(event.get("DURATION"), "dt", None)
+    if end is None and isinstance(length, timedelta):
+        end = start + length
+    if not isinstance(start, datetime):
+        last = (end or start) - timedelta(days=1)
+        return day(start) if last <= start else f"{day(start)} to {day(last)}"
+    zone = event["DTSTART"].params.get("TZID", "") or ("UTC" if start.tzinfo else "")
+    until = ""
+    if isinstance(end, datetime):
+        until = f" to {end:%H:%M}" if end.date() == start.date() else f" to {day(end)}, {end:%H:%M}"
+    return f"{day(start)}, {start:%H:%M}{until}" + (f" ({zone})" if zone else "")
+
+
+def moment(event: Any, name: str) -> Any:  # noqa: ANN401  # a date or a datetime
+    value = event.get(name)
+    found = getattr(value[0] if isinstance(value, list) else value, "dt", None)
+    return found if isinstance(found, date) else None
+
+
+def day(at: date) -> str:
+    return f"{at:%A}, {at.day} {at:%B} {at.year}"
+
+
+def repeats(rule: Any) -> str:  # noqa: ANN401
+    if not rule:
+        return ""
+    rule = rule[0] if isinstance(rule, list) else rule
+    unit = UNITS.get(str(rule.get("FREQ", [""])[0]).upper(), "time")
+    step = int(rule.get("INTERVAL", [1])[0])
+    words = f"every {unit}" if step == 1 else f"every {step} {unit}s"
+    days = [DAYS.get(str(one)[-2:].upper(), "") for one in rule.get("BYDAY", [])]
+    words += f" on {' and '.join(filter(None, days))}" if any(days) else ""
+    words += f", {rule['COUNT'][0]} times" if "COUNT" in rule else ""
+    return words + (f", until {day(rule['UNTIL'][0])}" if "UNTIL" in rule else "")
+
+
+UNITS = {"DAILY": "day", "WEEKLY": "week", "MONTHLY": "month", "YEARLY": "year", "HOURLY": "hour"}
+DAYS = {
+    "MO": "Monday",
+    "TU": "Tuesday",
+    "WE": "Wednesday",
+    "TH": "Thursday",
+    "FR": "Friday",
+    "SA": "Saturday",
+    "SU": "Sunday",
+}
+
+
+# Captions and transcripts
+
+
+def read_captions(data: bytes) -> str:
+    import webvtt
+
+    text = decode(data).lstrip("\ufeff \t\r\n").replace("\r\n", "\n").replace("\r", "\n")
+    kind = "vtt" if text[:6].upper() == "WEBVTT" else "srt"
+    captions = webvtt.from_buffer(io.StringIO(text), format=kind).captions
+    return "\n".join(spoken(caption.raw_text for caption in captions))
+
+
+def spoken(captions: Iterable[str]) -> Iterator[str]:
+    """Return who says what: one paragraph until another one speaks, or until it is long enough to read."""
+    speaker, paragraph, last = "", "", ""
+    for voice, line in voices(captions):
+        if not voice and line == last:  # captions that roll up show each line twice
+            continue
+        last = line
+        turn = not voice and line.startswith(("- ", "– ", "— ", ">>"))
+        ends = len(paragraph) > 400 and paragraph.endswith((".", "?", "!", "…", "。"))
+        if paragraph and ((voice and voice != speaker) or ((ends or turn) and not speaker)):
+            yield f"{speaker}: {paragraph}" if speaker else paragraph
+            paragraph = ""
+        speaker = voice or speaker
+        paragraph = f"{paragraph} {line}".strip()
+    if paragraph:
+        yield f"{speaker}: {paragraph}" if speaker else paragraph
+
+
+def voices(captions: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Return each line with its speaker, by WebVTT's `<v Dana Lee>` or by a name and a colon."""
+    for caption in captions:
+        pieces = VOICE.split(caption)  # text, name, text, name, text …
+        for name, said in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+            for line in said.split("\n"):
+                text = " ".join(unescape(TAG.sub("", line)).split())
+                named = None if name else NAMED.match(text)
+                if text:
+                    yield (named[1], named[2]) if named else (unescape(name).strip(), text)
+
+
+VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
+TAG = re.compile(r"</?[^>\n]{0,200}>|\{\\[^}\n]{0,40}\}")
+NAMED = re.compile(r"(?:>>\s*)?([^\W\d_][^:.?!,;<>\n]{0,39}):\s+(\S.*)")
+
+
+# Mails
+
+
+def read_mail(data: bytes) -> str:
+    mail = message_from_bytes(data, policy=policy.default)
+    if not any(mail.keys()):
+        raise Refused("mislabelled")
+    return mail_text(mail)
+
+
+def mail_text(mail: Part, depth: int = 0) -> str:
+    lines = {"Subject": header(mail, "Subject"), "From": listed(who(mail, "From"))}
+    lines |= {"To": listed(who(mail, "To")), "Cc": listed(who(mail, "Cc")), "Date": sent(mail)}
+    head = "\n".join(f"{label}: {value}" for label, value in lines.items() if value)
+    body = conversation(body_of(mail))
+    inner = [mail_text(one, depth + 1) for one in forwarded(mail)] if depth < 3 else []
+    if not body and not inner and any(True for _ in parts(mail, ENCRYPTED)):
+        raise Refused("encrypted")
+    return "\n\n".join(filter(None, (head, body, *inner)))
+
+
+def header(mail: Part, name: str) -> str:
+    return " ".join(str(mail.get(name, "")).split())
+
+
+def who(mail: Part, name: str) -> Iterator[str]:
+    field = mail.get(name)
+    addresses: tuple[Address, ...] = getattr(field, "addresses", ())
+    for one in addresses:
+        yield one.display_name or one.addr_spec
+
+
+def sent(mail: Part) -> str:
+    at = getattr(mail.get("Date"), "datetime", None)
+    return f"{day(at)}, {at:%H:%M}" if at else ""
+
+
+def parts(mail: Part, kinds: Iterable[str]) -> Iterator[Part]:
+    """Return the leaves of these kinds that stand in this mail itself and are no attachment."""
+    for part in mail.iter_parts() if mail.get_content_maintype() == "multipart" else [mail]:
+        if part.get_content_maintype() == "multipart" and part.get_content_type() not in kinds:
+            yield from parts(part, kinds)
+        elif part.get_content_type() in kinds and not part.is_attachment():
+            yield part
+
+
+def body_of(mail: Part) -> str:
+    """Return what was written: the plain text, or the page where that is empty, or an invitation."""
+    written = "\n\n".join(filter(None, (flowed(part) for part in parts(mail, ["text/plain"]))))
+    if re.search(r"\w", written):
+        return written
+    pages = "\n\n".join(from_html(content(part)) for part in parts(mail, ["text/html"]))
+    if re.search(r"\w", pages):
+        return pages
+    return "\n\n".join(read_calendar(payload(part)) for part in parts(mail, ["text/calendar"]))
+
+
+def payload(part: Part) -> bytes:
+    raw = part.get_payload(decode=True)
+    return raw if isinstance(raw, bytes) else b""
+
+
+def content(part: Part) -> str:
+    raw = payload(part)
+    try:
+        return raw.decode(part.get_content_charset() or "utf-8")
+    except (LookupError, UnicodeDecodeError):
+        return decode(raw)
+
+
+def flowed(part: Part) -> str:
+    """Return plain text with the lines together that a mail program broke (RFC 3676)."""
+    text = content(part).replace("\r\n", "\n")
+    if part.get_param("format") != "flowed":
+        return text
+    # "-- " is a signature's mark and no flowed line.
+    return re.sub(r"(?m)^(?!(?:> ?)*-- $)(.*) \n(?!>|-- $|\n)", r"\1 ", text)
+
+
+def forwarded(mail: Part) -> Iterator[Part]:
+    for part in mail.iter_parts() if mail.get_content_maintype() == "multipart" else []:
+        if part.get_content_type() == "message/rfc822":
+            yield part.get_content()
+
+
+ENCRYPTED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
+
+
+def conversation(text: str) -> str:
+    """Return the messages of a thread, each without its head, its quotation marks and its signature.
+
+    Of a quoted head only who wrote stays: it says whose words follow.
+    """
+    lines = [line.rstrip() for line in joined_off(text).split("\n")]
+    messages: list[list[str]] = [[]]
+    depth: int | None = 0
+    at = 0
+    while at < len(lines):
+        may = MAY_BE_HEAD.match(lines[at])
+        name, length = quoted_head(lines[at : at + 12]) if may else ("", 0)
+        marks = QUOTED.match(lines[at])
+        deep = marks[0].count(">") if marks else 0
+        if length:
+            messages.append([f"{name}:" if name else "", ""])
+        elif depth not in (deep, None) and lines[at].strip():
+            messages.append([])
+        if not length:
+            messages[-1].append(QUOTED.sub("", lines[at]))
+        if lines[at].strip():
+            depth = None if length else deep  # what follows a head belongs to it, however it is marked
+        at += length or 1
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(filter(None, map(unsigned, messages)))).strip()
+
+
+def quoted_head(lines: list[str]) -> tuple[str, int]:
+    """Return who wrote what follows, and how many lines say so; 0 when none of these begins a quotation."""
+    lines = [QUOTED.sub("", line).strip() for line in lines]
+    if RULE.fullmatch(lines[0]):
+        name, length = quoted_head([*lines[1:], ""]) if len(lines) > 1 else ("", 0)
+        blank = not length and len(lines) > 2 and not lines[1]
+        if blank:
+            name, length = quoted_head([*lines[2:], ""])
+        certain = WORDS_OF_RULE.search(lines[0])
+        return (name, length + 1 + blank) if length else ("", 1 if certain else 0)
+    for length in (1, 2, 3):
+        wrote = WROTE.fullmatch(" ".join(lines[:length]))
+        if wrote and wrote[0]:
+            return name_after_date(wrote["after"] or wrote["before"] or wrote[0][:-1]), length
+    if not HEAD_FROM.match(lines[0]):
+        return "", 0
+    length = next((n for n, line in enumerate(lines) if n and not HEAD_LINE.match(line)), len(lines))
+    return (name_in(HEAD_FROM.sub("", lines[0])), length) if length > 2 else ("", 0)
+
+
+def name_in(text: str) -> str:
+    """Return the name before an address, or the address."""
+    name = re.sub(r"\s*[\[(<].*$", "", text).strip("*'\" ")
+    return name or text.strip("*'\"<>[]() ")
+
+
+def name_after_date(text: str) -> str:
+    """Return the name in `Mon, 2 March 2026 at 9:15 AM Dana Lee <dana@example.com>`."""
+    return name_in(
+        re.sub(
+            r"(?i)^.*\d{1,2}[:.h]\d{2}(?:\s?[AP]M)?\W*(?:Uhr|schrieb)?[^\w<]*", "", text.rpartition(",")[2]
+        )
+    )
+
+
+QUOTED = re.compile(r"^(?:[ \t]?>)+[ \t]?")
+MAY_BE_HEAD = re.compile(
+    r"(?i)[> \t]*(?:[-_=]{3}|begin forwarded|anfang der|\d{4}[年/-]|(?:on|am|le|el|il|op|em|den)\s"
+    r"|\*?(?:from|von|de|da|van|från|差出人|发件人)\s?[:\uff1a])"
+)
+RULE = re.compile(
+    r"[-_=\s]{3,}(?:[^\n]{4,60}?[-_=\s]{3,})?|Begin forwarded message:|Anfang der weitergeleiteten .*:"
+)
+WORDS_OF_RULE = re.compile(r"(?i)message|nachricht|mail|mensaje|forwarded|weitergeleitet")
+WROTE = re.compile(
+    r"(?:On|Am|Le|El|Il|Op|Em|Den)\s(?P<before>.{6,240}?)\s?"
+    r"(?:wrote|schrieb(?P<after>[^:]{0,120}(?:<[^>]*>)?)|a écrit|escribió|ha scritto|schreef.{0,120}|escreveu|skrev.{0,120})"
+    r"\s?:|(?:\d{4}年|\d{4}-\d\d-\d\d|\d{4}/\d\d?/\d\d?).{3,120}<[^>]+>\s?[:\uff1a]"
+)
+HEAD_FROM = re.compile(r"(?i)\*?(?:From|Von|De|Da|Van|Från|差出人|发件人)\s?[:\uff1a]\*?\s*(?=\S)")
+HEAD_LINE = re.compile(
+    r"(?i)\*?(?:From|Sent|Date|To|Cc|Bcc|Subject|Reply-To|Importance|Von|Gesendet|Datum|An|Betreff|De|Envoyé"
+    r"|Date|À|Objet|Enviado(?: el)?|Fecha|Para|Asunto|Da|Inviato|Data|A|Oggetto|Van|Verzonden|Aan|Onderwerp"
+    r"|送信日時|宛先|件名|日時|发送时间|收件人|主题)\s?[:\uff1a]\*?(?:\s|$)"
+)
+
+
+def unsigned(message: list[str]) -> str:
+    """Return a message without its signature, the device's advertisement and the legal notice."""
+    lines = [line for line in message if not DEVICE.match(line.strip())]
+    lines = lines[: next((n for n, line in enumerate(lines) if SIGNATURE.fullmatch(line)), len(lines))]
+    lines = lines[: next((n for n, line in enumerate(lines) if n and NOTICE.match(line)), len(lines))]
+    for at in (n for n, line in enumerate(lines) if n and CLOSING.fullmatch(line.strip())):
+        rest = [one.strip() for one in lines[at + 1 : at + 40] if one.strip()]
+        short = len(rest) <= 12 and all(len(one) <= 90 and not LISTED.match(one) for one in rest)
+        if short and len(lines) <= at + 40:
+            lines = lines[:at]
+            break
+    text = "\n".join(lines).strip()
+    return "" if re.fullmatch(r"[^\n]{1,80}:", text) and message[1:] == [""] else text
+
+
+SIGNATURE = re.compile(r"--[ \u00a0]?|—\s?|_{2,4}")
+LISTED = re.compile(r"(?:\d{1,2}[.)]|[-*•–·])\s")
+DEVICE = re.compile(
+    r"(?i)(?:sent|gesendet|envoyé|enviado|inviato|verzonden|skickat) (?:from|von|de|depuis|desde|da|vanaf|från)\b"
+    r".{1,60}$|sent (?:via|with|using) .{1,40}$|get outlook for|von mein\w+ \S+ gesendet|outlook für (?:ios|android)"
+    r"|caution: this e?-?mail originated|\[external\]|you don't often get e?-?mail from"
+)
+NOTICE = re.compile(
+    r"(?i)\W*(?:confidentiality notice|disclaimer|legal notice|this (?:e-?mail|message|communication)"
+    r"(?: and any\b.{0,60})? (?:is|are|may|contains?)\b.{0,80}(?:confidential|privileged|intended)"
+    r"|diese (?:e-?mail|nachricht)\b.{0,60}(?:vertraulich|enthält)|ce (?:message|courriel)\b.{0,80}confidentiel"
+    r"|registered (?:office|in)\b|please consider the environment)"
+)
+CLOSING = re.compile(
+    r"(?i)(?:(?:with |my )?(?:very )?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|cheers"
+    r"|(?:many |best )?thanks(?: again| in advance)?|thank you|thx|sincerely(?: yours)?|yours (?:sincerely|faithfully|truly)"
+    r"|all the best|br|mit freundlichen grüßen|(?:viele|beste|liebe|herzliche|freundliche) grüße?|mfg|vg|lg"
+    r"|(?:bien )?cordialement|bien à vous|(?:un )?saludos?(?: cordial(?:es)?)?|atentamente|cordiali saluti"
+    r"|met vriendelijke groet(?:en)?|med vänliga hälsningar|atenciosamente)[,.!]?"
+)
+
+
+# Pages
+
+BLOCKS = frozenset(
+    [
+        "address",
+        "article",
+        "blockquote",
+        "br",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "tr",
+        "ul",
+    ]
+)
+PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "blockquote", "hr"})
+UNSEEN = frozenset({"head", "script", "style", "title", "template", "noscript", "object", "svg"})
+VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
+)
+SIGNATURES = re.compile(
+    r"(?i)\b(?:gmail_signature\w*|moz-signature|AppleMailSignature|ms-outlook-mobile-signature)\b"
+)
+HIDDEN = re.compile(r"(?i)display\s*:\s*none|mso-hide\s*:\s*all")
+HTML = re.compile(r"(?i)</?(?:html|body|p|br|div|span|b|i|u|a|ul|ol|li|table)\b[^>]{0,500}>")
+
+
+class PageText(HTMLParser):
+    """A page as it is read, without what nobody sees and without the signature that its program marks."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.pieces: list[str] = []
+        self.unseen = ""  # the tag that hides what is in it
+        self.deep = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.unseen:
+            self.deep += tag == self.unseen
+            return
+        said = {name: value or "" for name, value in attrs}
+        marks = f"{said.get('class', '')} {said.get('id', '')}"
+        signed = SIGNATURES.search(marks) or said.get("id") == "Signature"
+        if tag not in VOID and (tag in UNSEEN or signed or HIDDEN.search(said.get("style", ""))):
+            self.unseen, self.deep = tag, 1
+        elif tag in BLOCKS:
+            self.pieces.append("\n\n" if tag in PARAGRAPHS else "\n- " if tag == "li" else "\n")
+        elif tag in ("td", "th"):
+            self.pieces.append("\t")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.unseen:
+            self.deep -= tag == self.unseen
+            self.unseen = self.unseen if self.deep else ""
+        elif tag in BLOCKS and tag != "li":
+            self.pieces.append("\n\n" if tag in PARAGRAPHS else "\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.unseen:
+            self.pieces.append(re.sub(r"[ \t\r\n\f]+", " ", data))
+
+
+def from_html(text: str) -> str:
+    page = PageText()
+    page.feed(text)
+    page.close()
+    lines = [
+        re.sub(r"[ \u00a0]*\t[ \t\u00a0]*", "\t", line).strip() for line in "".join(page.pieces).split("\n")
+    ]
+    rows = (line.replace("\t", " | ") for line in lines)
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"(?m)^- *\n+", "- ", "\n".join(rows))).strip()
+
+
+# Documents
+
+WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+GONE = frozenset(
+    {f"{WORD}del", f"{WORD}moveFrom", "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
+)
+SIGNS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
+
+
+def read_docx(data: bytes) -> str:
+    import docx
+
+    return "\n".join(blocks(docx.Document(io.BytesIO(data)).element.body))
+
+
+def blocks(parent: Any) -> Iterator[str]:  # noqa: ANN401  # lxml's
+    """Return paragraphs and tables in their order, what stands in content controls included."""
+    for child in parent:
+        if child.tag == f"{WORD}p":
+            style = child.find(f"{WORD}pPr/{WORD}pStyle")
+            listed = style is not None and re.match("List(?!Paragraph)", style.get(f"{WORD}val", ""))
+            bullet = listed or child.find(f"{WORD}pPr/{WORD}numPr") is not None
+            text = words(child).strip()
+            yield f"- {text}" if bullet and text else text
+        elif child.tag == f"{WORD}tbl":
+            yield from ("", *map(row_text, inside(child, f"{WORD}tr")), "")
+        elif child.tag not in GONE:
+            yield from blocks(child)
+
+
+def row_text(row: Any) -> str:  # noqa: ANN401
+    cells = (" ".join(" ".join(blocks(cell)).split()) for cell in inside(row, f"{WORD}tc"))
+    return " | ".join(filter(None, cells))
+
+
+def inside(parent: Any, tag: str) -> Iterator[Any]:  # noqa: ANN401
+    """Return the rows of a table or the cells of a row, those in content controls too, no inner table's."""
+    for child in parent:
+        if child.tag == tag:
+            yield child
+        elif child.tag not in GONE:
+            yield from inside(child, tag)
+
+
+def words(element: Any) -> str:  # noqa: ANN401
+    """Return what a paragraph says now: what was deleted or moved away under tracking is gone."""
+    said = []
+    for child in element:
+        if child.tag == f"{WORD}t":
+            said.append(child.text or "")
+        elif child.tag in SIGNS:
+            said.append(SIGNS[child.tag])
+        elif child.tag not in GONE:
+            said.append(("\n" if child.tag == f"{WORD}p" else "") + words(child))
+    return "".join(said)
+
+
+def read_pdf(data: bytes) -> str:
+    import pypdf
+
+    reader = pypdf.PdfReader(io.BytesIO(data))
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise Refused("encrypted")
+    text = "\n\n".join(page.extract_text() for page in reader.pages)
+    return re.sub("[\ufb00-\ufb06]", lambda ligature: unicodedata.normalize("NFKC", ligature[0]), text)
+
+
+# Tidying: what only a meeting's machinery needs goes off
+
+ADDRESS = re.compile(r"<?\[?(?:https?://|tel:|sips?:|www\.)[^\s<>\]]+\]?>?", re.IGNORECASE)
+MEETING_HOSTS = re.compile(
+    r"(?i)teams\.(?:microsoft|live)\.com|dialin\.|aka\.ms/|\bzoom(?:gov)?\.(?:us|com)|meet\.google\.com|tel\.meet"
+    r"|webex\.com|goto(?:meeting|meet)?\.(?:com|me)|meet\.jit\.si|whereby\.com|chime\.aws|facetime\.apple\.com"
+    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
+)
+MACHINERY = re.compile(
+    r"""(?ix)[\W_]*(?:
+    microsoft\ teams(?:\ meeting|-besprechung)?(?:\ need\ help\?)? | réunion\ microsoft\ teams | need\ help\?.* | benötigen\ sie\ hilfe\?
+    | (?:click\ here\ to\ |hier\ klicken,\ um\ )?join\b.{0,80} | (?:jetzt\ )?an\ der\ besprechung\ teilnehmen | rejoindre\ la\ réunion.*
+    | (?:web)?(?:meeting|webinar|conference|video|phone\ conference|besprechungs-|telefonkonferenz-)[ -]?(?:id|number|link|kennung)\b.*
+    | meeting\ (?:password|link|number).* | meeting-?id.* | id\ de\ (?:la\ )?réunion.* | vidéo\ id.*
+    | (?:pass(?:code|word)|kennwort|kenncode|passcode|code\ secret|access\ code|zugangscode|host\ key|tenant\ key|mandantenschlüssel|pin)\ ?(?:\([^)]*\))?\ ?:.*
+    | one\ tap\ mobile.* | dial(?:[ -]in)?\b.{0,90} | per\ telefon\ einwählen.* | or\ (?:dial|call).* | call[ -]in\b.{0,60} | (?:find|lokale?)\ (?:a|your)?\ ?(?:local\ )?(?:number|nummer).*
+    | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)?\ ?numbers?\b.* | toll[ -]free.* | for\ organizers.* | für\ organisatoren.*
+    | meeting\ options.* | besprechungsoptionen.* | options\ de\ réunion.* | reset\ (?:dial-in\ )?pin.* | learn\ more(?:\ about\ meet)?\b.{0,90} | weitere\ infos.*
+    | (?:you\ can\ also\ dial|view\ more\ ways\ to\ join|please\ do\ not\ edit\ this\ section|more\ joining\ options|video\ call\ link|google\ meet\ joining\ info).*
+    | do\ not\ delete\ or\ change\b.* | when\ it's\ time,\ join\b.* | tap\ to\ join\b.* | (?:start|join)\ (?:your|the)\ (?:webex\ )?meeting\b.*
+    | .{0,80}\bis\ inviting\ you\ to\ a\ scheduled\ zoom\ meeting.* | (?:sip|h\.?323)\b.{0,80} | zoom(?:\ meeting)? | google\ meet | video\ call | facetime
+    )[\W_]*"""
+)
+DIALLED = re.compile(
+    r"[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*)?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#-]{6,}\D{0,60}(?:#.*)?"
+)
+RULES = re.compile(r"[-_~=*:.…\s]{3,}")
+
+
+def joined_off(text: str) -> str:
+    """Return the text without the links, codes and numbers that one joins a meeting by.
+
+    The lines about them go only where there is such a link or sentence at all: elsewhere they may be the matter.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    if not any(is_joining(line) for line in lines):
+        return text
+    kept = []
+    for line in lines:
+        rest = ADDRESS.sub(lambda link: "" if is_joining(link[0]) else link[0], line)
+        bare = QUOTED.sub("", rest)
+        cut = rest != line and not re.search(r"\w{3}", bare)
+        machinery = MACHINERY.fullmatch(bare) or DIALLED.fullmatch(bare) or RULES.fullmatch(bare)
+        if not (bare.strip() and (cut or machinery)) and not (line.strip() and not rest.strip()):
+            kept.append(rest)
+    return "\n".join(kept)
+
+
+def is_joining(line: str) -> bool:
+    if any(MEETING_HOSTS.search(unquote(link)) for link in ADDRESS.findall(line)):
+        return True
+    return bool(
+        re.match(r"(?i)\W*(?:microsoft teams meeting|join zoom meeting|join with google meet)\b", line)
+    )
+
+
+CODE = r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,3})?"
+RANGE = re.compile(rf"(?m)^(?:\d+\n)?[\[(]?{CODE}[\])]?\s*(?:-->|,|–|-)\s*[\[(]?{CODE}[\])]?.*$\n?")
+BRACKETED = re.compile(rf"[ \t]*[\[(](?:{CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*[-–:](?=\s))?[ \t]?")
+NAMED_BEFORE = re.compile(rf"(?m)^\[([^\]\n]{{1,60}})\][ \t]+{CODE}[ \t]*$")
+AT_START = re.compile(rf"(?m)^[ \t]*{CODE}(?:[ \t]+|$\n?)(?:[-–:][ \t]+)?")
+CLOCK = re.compile(r"(?m)^(?P<who>[^\n\t:]{2,60}?)?[ \t]*(?P<code>\d{1,2}:\d{2}(?::\d{2})?)[ \t]*$\n?")
+
+
+def codes_off(text: str) -> str:
+    """Return a transcript without its time codes. The times of an agenda stay: it does not begin at 0:00."""
+    if len(re.findall(rf"{CODE}", text)) > 1:
+        text = AT_START.sub("", RANGE.sub("", text))
+        text = BRACKETED.sub(
+            lambda code: " " if code.start() and text[code.start() - 1] != "\n" else "", text
+        )
+    text = NAMED_BEFORE.sub(r"\1:", text)
+    clocks = list(CLOCK.finditer(text))
+    if len(clocks) > 1 and re.match(r"0?0:", clocks[0]["code"]):
+        text = CLOCK.sub(lambda code: f"{code['who'].strip()}:\n" if code["who"] else "", text)
+    return text
+
+
+def tidy(text: str) -> str:
+    """Return the text as one would have typed it."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ").replace("\u00ad", "")
+    text = re.sub("[\x00-\x08\x0b-\x1f\x7f\ufeff]", "", text)
+    text = codes_off(joined_off(text))
+    lines = (line.rstrip() for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+READERS: dict[str, Callable[[bytes], str]] = {
+    "ics": read_calendar,
+    "vtt": read_captions,
+    "srt": read_captions,
+    "txt": read_plain,
+    "md": read_plain,
+    "eml": read_mail,
+    "docx": read_docx,
+    "pdf": read_pdf,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A file's text, read in a process of its own with limits. Knows no pages and no requests.
+
+Never a fork: the child is a script run by path, with an empty environment, for ours holds the keys.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from threading import BoundedSemaphore
+
+SCRIPT = Path(__file__).with_name("file_text.py")
+LARGEST_FILE = 10 * 1024 * 1024  # bytes
+PATIENCE = 10  # seconds, by the clock
+AT_ONCE = 2  # in each process of ours: a file takes a core and up to 256 MiB
+QUEUE = 15  # seconds that one waits for its turn
+
+_turn = BoundedSemaphore(AT_ONCE)
+
+
+class NoText(Exception):
+    """The file gave no text; `reason` says why, in one of the names below."""
+
+    status = 422
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnknownKind(NoText):
+    status = 415
+
+
+class TooLarge(NoText):
+    status = 413
+
+
+class Busy(NoText):
+    status = 503
+
+
+REASONS: dict[str, type[NoText]] = {
+    "unknown": UnknownKind,
+    "too_large": TooLarge,
+    "too_much_text": TooLarge,
+    "empty": NoText,
+    "no_text": NoText,
+    "encrypted": NoText,
+    "mislabelled": NoText,
+    "broken": NoText,
+    "busy": Busy,
+}
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Return what a file says, tidied, by its content and its name's ending. Raises `NoText`."""
+    if len(data) > LARGEST_FILE:
+        raise TooLarge("too_large")
+    with _in_turn():
+        answer = _ask(data, ending(name))
+    reason = answer.get("refused")
+    if reason is not None:
+        raise REASONS.get(reason, NoText)(reason)
+    return answer["text"]
+
+
+def ending(name: str) -> str:
+    return PurePath(name.replace("\\", "/")).suffix.removeprefix(".").lower()
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    if not _turn.acquire(timeout=QUEUE):
+        raise Busy("busy")
+    try:
+        yield
+    finally:
+        _turn.release()
+
+
+def _ask(data: bytes, kind: str) -> dict[str, str]:
+    """Run the script. A child that was ended, or broke, wrote nothing of use: its file is to blame."""
+    command = [sys.executable, "-I", "-B", "-X", "utf8", str(SCRIPT), kind]
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell, and nothing of a stranger in it but a short ending
+            command,
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"refused": "broken"}
+    if done.returncode != 0:
+        return {"refused": "broken"}
+    answer: dict[str, str] = json.loads(done.stdout)
+    return answer
