@@ -7,7 +7,21 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import auth, cookies, drafts, embed, errors, exec_api, headers, launches, oidc, ops, pages, sign_ins
+from . import (
+    auth,
+    cookies,
+    drafts,
+    embed,
+    errors,
+    exec_api,
+    headers,
+    launches,
+    oidc,
+    ops,
+    pages,
+    sign_ins,
+    texts,
+)
 from .bodies import Bodies, Request
 from .config import Settings
 from .exec_api import ExecClient
@@ -36,7 +50,7 @@ def create_app(settings: Settings) -> Flask:
     send_headers(app, settings)
     errors.init_app(app)
     auth.init_app(app)
-    for resource in (launches, drafts, embed, sign_ins, ops):
+    for resource in (launches, drafts, texts, embed, sign_ins, ops):
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
     return app

@@ -49,6 +49,7 @@ OPEN_TO_STRANGERS = frozenset(
         "drafts.show",
         "launches.new",
         "launches.create",
+        "texts.create",
         "ops.healthz",
         "ops.readyz",
         "static",
@@ -90,7 +91,7 @@ class WantedTooLong(Exception):
 
 
 # Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
-CARRIES_TEXT = frozenset({"launches.create", "embed.create"})
+CARRIES_TEXT = frozenset({"launches.create", "texts.create", "embed.create"})
 
 csrf = CSRFProtect()
 

@@ -1,18 +1,29 @@
-"""Bodies of requests: half of one, or a malformed one, is none, whatever the server says of it."""
+"""Bodies of requests: half of one, or a malformed one, is none, whatever the server says of it.
+
+A file in one stays in memory, and is dropped beyond its limit; the fields before it are read all the same.
+"""
 
 import io
-from typing import IO, TYPE_CHECKING
+import sys
+from typing import IO, TYPE_CHECKING, cast
 
 import flask
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest
 from werkzeug.formparser import FormDataParser
+from werkzeug.wsgi import get_input_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from _typeshed import ReadableBuffer
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
     from werkzeug.datastructures import FileStorage, MultiDict
+
+
+TAKES_FILES = frozenset({"texts.create"})
+LARGEST_FILE = 10 * 1024 * 1024  # bytes
+READ_AWAY = 100 * 1024 * 1024  # bytes; a browser that is answered before shows no page
 
 
 class Bodies:
@@ -65,5 +76,63 @@ class StrictParser(FormDataParser):
             raise BadRequest from None
 
 
+class Upload(io.BytesIO):
+    """A file in memory, never on the disk; what is over the limit is dropped, and `dropped` says so."""
+
+    dropped = False
+
+    def write(self, data: "ReadableBuffer") -> int:
+        size = memoryview(data).nbytes
+        if self.tell() + size > LARGEST_FILE:
+            self.dropped = True
+            self.seek(0)
+            self.truncate()
+        return size if self.dropped else super().write(data)
+
+
+class Ending(io.RawIOBase):
+    """A multipart body of which only so much is read; then it ends as if it were whole."""
+
+    def __init__(self, stream: IO[bytes], boundary: str, most: int) -> None:
+        self.stream = stream
+        self.left = most
+        self.end = f"\r\n--{boundary}--\r\n".encode("latin-1", "replace")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # as Werkzeug calls it
+        if self.left > 0:
+            data = self.stream.read(min(len(buffer), self.left))
+            self.left -= len(data)
+        else:
+            data, self.end = self.end[: len(buffer)], self.end[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
 class Request(flask.Request):
     form_data_parser_class = StrictParser
+
+    def _get_file_stream(self, *_: object, **__: object) -> Upload:
+        return Upload()
+
+    def _get_stream_for_parsing(self) -> IO[bytes]:
+        if not self._brings_a_file:
+            return super()._get_stream_for_parsing()
+        # With a limit, however high, Werkzeug takes what breaks a chunked body for the client's fault.
+        whole = get_input_stream(self.environ, max_content_length=sys.maxsize)
+        return cast("IO[bytes]", Ending(whole, self.mimetype_params.get("boundary", ""), READ_AWAY))
+
+    @property
+    def max_form_memory_size(self) -> int | None:
+        """How long one field may be: where a file is brought along, the box holds what one brought before."""
+        return LARGEST_FILE if self._brings_a_file else super().max_form_memory_size
+
+    @max_form_memory_size.setter
+    def max_form_memory_size(self, value: int | None) -> None:
+        self._max_form_memory_size = value
+
+    @property
+    def _brings_a_file(self) -> bool:
+        return self.endpoint in TAKES_FILES and self.mimetype == "multipart/form-data"

@@ -25,10 +25,11 @@ MOST_COOKIES = 5
 Answer = BaseResponse | str | tuple[str, int]
 
 
-def keep(*, review: bool = False) -> Answer:
+def keep(*, review: bool = False, told: str | None = None) -> Answer:
     """Keep the text of a stranger's post and go where it waits for the sign-in.
 
     `review`: the person presses once more after the sign-in, even if the text was typed on a page of ours.
+    `told`: what the page there shall say as well.
     """
     form = PromptForm(meta={"csrf": False})
     if not form.validate():
@@ -46,9 +47,17 @@ def keep(*, review: bool = False) -> Answer:
     )
     if not current_portal.store.drafts.keep(draft):
         return form_page(form, errors.TOO_MANY_DRAFTS), 429
-    response = redirect(url_for("drafts.show", key=draft.id), 303)
+    response = redirect(url_for("drafts.show", key=draft.id, told=told), 303)
     _set_cookie(response, draft.id, secret)
     return response
+
+
+def keep_without_file() -> Answer:
+    """Keep what was typed when a stranger brings a file: that itself is not kept, and the page says so."""
+    typed = PromptForm(meta={"csrf": False})
+    if not typed.prompt.data:
+        return form_page(typed, errors.FILE_NEEDS_SIGN_IN), 422
+    return keep(review=True, told="file")
 
 
 @bp.get("/drafts/<key>")
@@ -71,7 +80,11 @@ def show(key: str) -> Answer:
     if g.user is None:
         # A page, not a redirect: the chain of redirects out of a form's post ends here.
         response = make_response(
-            render_template("signing_in.html", text=None if draft.person else draft.prompt)
+            render_template(
+                "signing_in.html",
+                text=None if draft.person else draft.prompt,
+                file_lost=request.args.get("told") == "file",
+            )
         )
         auth.remember_page(response)
         return response
@@ -83,7 +96,8 @@ def show(key: str) -> Answer:
     form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
     # Sent already, with other words in it: whoever comes back here is asked.
     sent = current_portal.store.launches.used(g.user.key, draft.form_token)
-    return form_page(form, send_now=draft.send and sent is None)
+    note = errors.FILE_NOT_KEPT if request.args.get("told") == "file" else None
+    return form_page(form, send_now=draft.send and sent is None, note=note)
 
 
 def unsent() -> list[Draft]:

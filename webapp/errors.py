@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from .files import NoText
 from .forms import PromptForm
 from .oidc import SignInFailed
 from .pages import Page, form_page
@@ -56,6 +57,71 @@ NO_DRAFT = Page(
     "This text is not here any more",
     "It waited for a sign-in for more than half an hour, or belongs to another browser or person.",
 )
+# What became of a file that somebody brought along.
+FILE_ADDED = Page(
+    "The text of your file is in the box", "It stands below what was there. Read it before you send it."
+)
+FILE_TOO_LONG = Page(
+    "The text of your file is in the box, but there is too much of it",
+    "With it the box holds {count} characters, {over} more than the {longest} that can be sent. Shorten "
+    "it, or keep its beginning or its end.",
+)
+TEXT_TOO_LONG = Page(
+    "There is too much text",
+    "The box holds {count} characters, {over} more than the {longest} that can be sent. Shorten it, or "
+    "keep its beginning or its end.",
+)
+TEXT_CUT = Page("The text fits now", "The box holds {count} characters; the rest was left out.")
+NO_FILE_CHOSEN = Page(
+    "No file was chosen", "Choose one first, then press Add its text. Your own text is as it was."
+)
+FILE_NOT_KEPT = Page("The file was not kept", "Files are not kept while you sign in. Choose it again.")
+FILE_NEEDS_SIGN_IN = Page(
+    "Sign in before you bring a file along",
+    "You are not signed in any more, and files are not kept while you sign in. Open the form again, sign in, "
+    "and choose the file there.",
+)
+ANOTHER_FILE = "Your text is still here. "
+FILES: dict[str, Page] = {
+    "unknown": Page(
+        "Files of this kind cannot be read",
+        ANOTHER_FILE + "What can be read ends in .ics, .vtt, .srt, .txt, .md, .eml, .docx or .pdf.",
+    ),
+    "too_large": Page(
+        "The file is too large",
+        ANOTHER_FILE
+        + "A file may have 10 MB; a calendar or a transcript with time codes, 1 MB. Copy the part "
+        "that matters into the box.",
+    ),
+    "too_much_text": Page(
+        "The file holds too much text",
+        ANOTHER_FILE + "It is more than the box can take. Copy the part that matters into the box.",
+    ),
+    "empty": Page("The file is empty", ANOTHER_FILE + "Choose another file."),
+    "no_text": Page(
+        "The file holds no text that can be read",
+        ANOTHER_FILE + "It may be a scan or a picture. Choose another file, or type what matters.",
+    ),
+    "encrypted": Page(
+        "The file is protected with a password",
+        ANOTHER_FILE + "Save a copy without a password and choose that one.",
+    ),
+    "mislabelled": Page(
+        "The file is not what its name says",
+        ANOTHER_FILE
+        + "Its name ends like one kind of file, and it holds another. Save it anew in the program "
+        "that made it, and choose that one.",
+    ),
+    "broken": Page(
+        "The file cannot be read",
+        ANOTHER_FILE
+        + "It is damaged or far too complicated. Save it anew, or copy the part that matters into the box.",
+    ),
+    "busy": Page(
+        "Too many files are being read at this moment",
+        ANOTHER_FILE + "Wait a few seconds, then choose the file again.",
+    ),
+}
 EXPIRED_PAGE = Page("This page had expired", "Nothing was sent. Go back, reload the page and try again.")
 
 
@@ -111,6 +177,7 @@ def foreign_form(home: str) -> Page:
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(SignInFailed, sign_in_failed)
+    app.register_error_handler(NoText, no_text)
     app.register_error_handler(CSRFError, expired)
     app.register_error_handler(StoreUnavailable, store_unavailable)
     app.register_error_handler(HTTPException, http_error)
@@ -122,6 +189,11 @@ def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
     page = Page(error.title, error.explanation, support=error.needs_support)
     again = url_for("auth.sign_in", prompt=error.retry_prompt)
     return render_template("error.html", page=page, way_on=again, way_on_label=error.retry), error.status
+
+
+def no_text(error: NoText) -> tuple[str, int]:
+    page = FILES[error.reason]
+    return _form_with_text(page) or _error_page(page), error.status
 
 
 def expired(_: CSRFError) -> tuple[str, int]:

@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 from threading import BoundedSemaphore
 
 SCRIPT = Path(__file__).with_name("file_text.py")
-LARGEST_FILE = 10 * 1024 * 1024  # bytes
 PATIENCE = 10  # seconds, by the clock
 AT_ONCE = 2  # in each process of ours: a file takes a core and up to 256 MiB
 QUEUE = 15  # seconds that one waits for its turn
@@ -57,8 +56,6 @@ REASONS: dict[str, type[NoText]] = {
 
 def text_of(data: bytes, name: str) -> str:
     """Return what a file says, tidied, by its content and its name's ending. Raises `NoText`."""
-    if len(data) > LARGEST_FILE:
-        raise TooLarge("too_large")
     with _in_turn():
         answer = _ask(data, ending(name))
     reason = answer.get("refused")

@@ -52,6 +52,7 @@ def form_page(
     waiting: Sequence[Draft] = (),
     forget: Sequence[str] = (),
     send_now: bool = False,
+    note: Page | None = None,
 ) -> str:
     """Return the form, filled, as every view shows it; `waiting` are other texts that it leads to.
 
@@ -67,6 +68,7 @@ def form_page(
         waiting=waiting,
         forget=forget,
         send_now=send_now,
+        note=note,
         starters=STARTERS,
         person_key=user.key[:16] if user else "",
     )
