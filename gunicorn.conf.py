@@ -2,12 +2,13 @@
 
 import logging
 import os
-import re
 import signal
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from webapp import logs
+from webapp.config import log_format
 from webapp.ops import start_erasing
 
 bind = "0.0.0.0:8000"
@@ -40,19 +41,11 @@ secure_scheme_headers = {}
 # Signals do what the control socket does, and leave no file behind.
 control_socket_disable = True
 
-# Neither query nor referrer: both may hold a prompt.
+# One form for every line: the portal's, gunicorn's own, and one for each request.
 accesslog = "-"
-access_log_format = "%(h)s %(m)s %(U)s %(s)s %(B)s %(M)sms"
-
-
-class WithoutRequestLines(logging.Filter):
-    """Takes what a client sent out of gunicorn's complaints about it: the line may hold a prompt."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        if message.startswith("Invalid request"):
-            record.msg, record.args = re.sub(r":.*", "", message, flags=re.DOTALL), ()
-        return True
+logger_class = logs.GunicornLogger
+logs.configure(log_format())
+logging.captureWarnings(True)
 
 
 # A worker hears its end only once it has set up its own handlers. Before that it has those of the process
@@ -66,8 +59,7 @@ def hear_ends() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
-def on_starting(server: Arbiter) -> None:
-    server.log.error_log.addFilter(WithoutRequestLines())
+def on_starting(_server: Arbiter) -> None:
     os.register_at_fork(after_in_parent=hear_ends)
 
 

@@ -1,6 +1,7 @@
 """The portal as it is served: its start with wrong settings, its limits, its end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,9 +124,7 @@ def test_a_bare_request_gets_an_answer(running: Portal) -> None:
 
 def test_a_lost_worker_is_replaced(portal: StartPortal) -> None:
     running = portal("--workers", "1")
-    (worker,) = [
-        int(line.rpartition(" ")[2]) for line in running.output.splitlines() if "Booting worker" in line
-    ]
+    (worker,) = [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", running.output)]
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: running.output.count("Booting worker") == 2, "a new worker")
     with requests.Session() as http:

@@ -407,7 +407,7 @@ def test_a_session_known_before_its_first_attempt_is_success_and_is_logged(
 
     assert addresses[0] == addresses[1]
     assert is_studio(addresses[0], sandbox)
-    assert "existed already at its first attempt" in caplog.text
+    assert "Exec knew this launch at its first attempt" in caplog.text
 
 
 def test_a_refused_launch_sent_again_is_tried_again(
@@ -594,7 +594,7 @@ def test_a_post_from_another_site_gives_the_text_back(
     assert "open http://localhost:8000 and send it from there" in refused.words
     assert calls_of(sandbox, person) == []
     [warning] = [record.getMessage() for record in caplog.records if record.name == "webapp.auth"]
-    assert origin.replace("é", "?") in warning
+    assert origin in warning
     assert "PUBLIC_URL is at http://localhost:8000" in warning
 
 
@@ -995,7 +995,7 @@ def test_a_person_arrives_though_the_session_cannot_be_recorded(
         locker.execute("ROLLBACK")
 
     assert is_studio(answers[0].location, sandbox)
-    assert "was created but not recorded" in caplog.text
+    assert "the person arrived, but the database does not answer" in caplog.text
     make_due(store)
     again = signed_in.get(f"/launches/{launches[0].id}?go=1")
     assert again.location == answers[0].location

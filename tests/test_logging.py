@@ -1,8 +1,15 @@
 """What a portal writes: who asked for what and how it went, and never what anybody typed or holds."""
 
+import json
+import logging
+import math
+import re
 import secrets
 import socket
+import sys
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -11,9 +18,11 @@ from conftest import (
     EXEC_API_KEY,
     SECRET_KEY,
     Fetch,
+    MakeApp,
     Portal,
     Sandbox,
     SignIn,
+    StartPortal,
     end,
     portal_values,
     run_gunicorn,
@@ -21,6 +30,8 @@ from conftest import (
 )
 from flask.testing import FlaskClient
 from reading import Page
+
+from webapp.logs import JSONLines, Sparing, TextLines
 
 # A word that is nobody's, so that every place it turns up is one where it was written.
 PLANTED = f"planted{secrets.token_hex(8)}"
@@ -33,6 +44,10 @@ class Story:
 
     output: str
     passed: set[str]
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.splitlines()]
 
 
 def raw(portal: Portal, data: bytes) -> None:
@@ -76,6 +91,7 @@ def live(portal: Portal, sandbox: Sandbox) -> set[str]:
     passed = set()
     visitor = Browser(portal, sandbox)
     visitor.get(f"/?prompt={PLANTED}", headers={"Referer": f"https://{PLANTED}.example/?q={PLANTED}"})
+    raw(portal, b"GET /nope%0d%0aFORGED HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     visitor.get(f"/nowhere?{PLANTED}", headers={"User-Agent": PLANTED, "Cookie": f"portal={PLANTED}"})
     visitor.get(f"/sign-in/callback?code={PLANTED}&state={PLANTED}")
     visitor.get(f"/sign-in/callback?error={PLANTED}&error_description={PLANTED}")
@@ -155,43 +171,178 @@ def test_whose_it_was_is_nowhere(story: Story) -> None:
 
 def test_nothing_of_it_was_a_surprise(story: Story) -> None:
     assert "Traceback" not in story.output
+    assert [line for line in story.lines if "error" in line] == []
+
+
+def test_every_line_is_an_object_with_its_time_level_and_event(story: Story) -> None:
+    for line in story.lines:
+        assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
+        assert line["level"] in ("debug", "info", "warning", "error", "critical")
+        assert line["event"]
+        assert line["message"]
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("method", "path", "status"),
     [
-        " GET / 200 ",
-        " GET /nowhere 404 ",
-        " GET /sign-in 303 ",
-        " GET /sign-in/callback 502 ",
-        " POST /launches 303 ",
+        ("GET", "/", 200),
+        ("GET", "/nowhere", 404),
+        ("GET", "/sign-in", 303),
+        ("GET", "/sign-in/callback", 502),
+        ("POST", "/launches", 303),
+        ("GET", "/nope%0d%0aFORGED", 404),
     ],
 )
-def test_every_request_is_written_with_its_path_and_status(story: Story, line: str) -> None:
-    assert line in story.output
+def test_every_request_is_written_with_its_path_and_status(
+    story: Story, method: str, path: str, status: int
+) -> None:
+    wanted = {"event": "request", "method": method, "path": path, "status": status}
+    assert any(wanted.items() <= line.items() for line in story.lines)
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("event", "words"),
     [
-        "sign-in failed: BadAnswer",
-        "sign-in failed: ProviderUnavailable",
-        "sign-in failed: UnverifiedEmail",
-        "sign-in failed: NoEmail",
-        "signed in",
-        "created launch=",
-        "not created launch=",
-        "500 internal_error",
-        "401 authentication_error invalid_api_key",
+        ("sign_in.failed", "BadAnswer"),
+        ("sign_in.failed", "ProviderUnavailable"),
+        ("sign_in.failed", "UnverifiedEmail"),
+        ("sign_in.failed", "NoEmail"),
+        ("sign_in", "signed in"),
+        ("launch.created", "a session was created"),
+        ("launch.unavailable", "500 internal_error"),
+        ("launch.held", "401"),
+        ("post.refused", "a post was refused"),
     ],
 )
-def test_what_happened_is_written(story: Story, words: str) -> None:
-    assert words in story.output
+def test_what_happened_is_written(story: Story, event: str, words: str) -> None:
+    assert any(line["event"] == event and words in line["message"] for line in story.lines)
+
+
+def test_the_lines_of_one_request_share_its_id(story: Story) -> None:
+    [created] = [line for line in story.lines if line["event"] == "launch.created"]
+    same = [line for line in story.lines if line.get("request_id") == created["request_id"]]
+    assert [line["event"] for line in same] == ["launch.created", "request"]
+    assert {line["person"] for line in same} == {created["person"]}
+    assert len(created["person"]) == 16
+    assert created["launch"]
+
+
+def test_what_strangers_can_cause_is_written_once_a_minute(story: Story) -> None:
+    assert len([line for line in story.lines if line["event"] == "post.refused"]) <= 2  # a worker each
 
 
 def test_no_line_is_forged(story: Story) -> None:
     assert "\x16" not in story.output
-    assert all(line.startswith(("[", "127.0.0.1 ")) for line in story.output.splitlines() if line)
+    assert "FORGED" not in [line["message"][:6] for line in story.lines]
+
+
+# What one process writes
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "is_taken"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", True),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", False),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", False),
+        ("<script>", False),
+        ("", False),
+    ],
+)
+def test_a_proxys_trace_is_the_requests_id(client: FlaskClient, traceparent: str, is_taken: bool) -> None:
+    named = client.get("/", headers={"traceparent": traceparent}).headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{32}", named)
+    assert (named == "4bf92f3577b34da6a3ce929d0e0e4736") is is_taken
+
+
+def test_a_page_that_names_whom_to_ask_names_the_request(
+    client: FlaskClient, sign_in: SignIn, page: Fetch
+) -> None:
+    refused = page(client, sign_in(client, "una"), 403)
+    assert refused.response.headers["X-Request-ID"] in refused.words
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "warned"),
+    [
+        (0, "198.51.100.7", "TRUSTED_PROXIES is 0"),
+        (2, "198.51.100.7", "TRUSTED_PROXIES is 2"),
+        (1, "198.51.100.7", None),
+        (1, "203.0.113.9, 198.51.100.7", None),
+        (0, None, None),
+    ],
+)
+def test_a_wrong_number_of_proxies_is_told(
+    make_app: MakeApp,
+    caplog: pytest.LogCaptureFixture,
+    proxies: int,
+    forwarded: str | None,
+    warned: str | None,
+) -> None:
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    make_app(trusted_proxies=proxies).test_client().get("/", headers=headers)
+    told = [
+        record.getMessage() for record in caplog.records if record.__dict__.get("event") == "proxies.wrong"
+    ]
+    assert bool(told) is bool(warned)
+    assert all(str(warned) in line for line in told)
+
+
+def test_another_hosts_name_is_told(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    client.get("/", headers={"Host": "127.0.0.1:8000"})
+    client.get("/healthz", headers={"Host": "10.0.0.7"})
+    told = [
+        record.getMessage() for record in caplog.records if record.__dict__.get("event") == "host.foreign"
+    ]
+    assert len(told) == 1
+    assert "host 127.0.0.1:8000, and PUBLIC_URL's is localhost:8000" in told[0]
+
+
+def told_of(event: str, caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.__dict__.get("event") == event]
+
+
+def record(message: str, **more: object) -> logging.LogRecord:
+    made = logging.LogRecord("webapp", logging.WARNING, "", 0, message, None, None)
+    made.__dict__.update(more)
+    return made
+
+
+def test_a_repeated_line_says_how_often_it_was_left_out() -> None:
+    sparing = Sparing()
+    assert sparing.filter(record("refused", event="x", every=math.inf))
+    assert not sparing.filter(record("refused", event="x", every=math.inf))
+    again = record("refused", event="x", every=0)
+    assert sparing.filter(again)
+    assert again.__dict__["repeated"] == 1
+    assert sparing.filter(record("something else"))
+
+
+@pytest.mark.parametrize("form", [JSONLines(b"key"), TextLines(b"key")], ids=["json", "text"])
+def test_a_message_forges_no_line(form: logging.Formatter) -> None:
+    line = form.format(record("one\ntwo\r\x1b[31m\u2028three\ud800", path="/a\nb"))
+    assert len(line.splitlines()) == 1
+    assert "\x1b" not in line
+    line.encode()
+
+
+def test_of_an_exception_only_its_type_and_its_place_are_written() -> None:
+    try:
+        int(PLANTED)
+    except ValueError:
+        made = record("it broke", exc_info=sys.exc_info())
+    told = json.loads(JSONLines(b"key").format(made))
+    assert told["error"].startswith("ValueError < ")
+    assert "test_logging.py" in told["error"]
+    assert PLANTED not in json.dumps(told)
+
+
+def test_text_is_for_a_terminal(portal: StartPortal) -> None:
+    running = portal(LOG_FORMAT="text")
+    requests.get(f"{running.url}/healthz", timeout=5)
+    running.stop()
+    assert "  INFO  request  GET /healthz 200" in running.output
+    assert "{" not in running.output
 
 
 @pytest.mark.parametrize(
@@ -229,7 +380,7 @@ def test_each_fault_is_told_once_at_its_level(
     fields = page(client).fields
     caplog.clear()
     client.post("/launches", data={**fields, "prompt": f"{PLANTED} [[{word}]]"})
-    (record,) = [record for record in caplog.records if record.name.startswith("webapp")]
+    (record,) = [record for record in caplog.records if record.name == "webapp.attempts"]
     assert record.levelname == level
     assert told in record.getMessage()
     for secret in (PLANTED, "dana", EXEC_API_KEY, "/chat/"):

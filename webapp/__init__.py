@@ -1,8 +1,9 @@
 """Scenario Portal: the internal page in front of Exec's Scenario Studio."""
 
-import logging
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -16,6 +17,7 @@ from . import (
     exec_api,
     headers,
     launches,
+    logs,
     oidc,
     ops,
     pages,
@@ -44,8 +46,10 @@ def create_app(settings: Settings) -> Flask:
     """Build the portal from its settings, on a database that is up to date."""
     app = Flask(__name__, template_folder=ROOT / "templates", static_folder=ROOT / "static")
     app.request_class = Request
+    logs.configure(settings.log_format, derived_key(settings))
     app.extensions["portal"] = build(settings)
     configure(app, settings)
+    logs.init_app(app, settings.trusted_proxies, urlsplit(settings.origin).netloc)
     pages.init_app(app, settings)
     send_headers(app, settings)
     errors.init_app(app)
@@ -54,6 +58,11 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
     return app
+
+
+def derived_key(settings: Settings) -> bytes:
+    """Return what people are hashed with in log lines."""
+    return sha256(f"log {settings.secret_keys[0]}".encode()).digest()
 
 
 def build(settings: Settings) -> Portal:
@@ -83,7 +92,6 @@ def configure(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # people type for hours; the token lives as long as the session
         WTF_CSRF_SSL_STRICT=False,  # compares with the request's host, which a proxy may rewrite
     )
-    app.logger.setLevel(logging.INFO)
     app.url_map.merge_slashes = False  # it answers with a redirect built from the request's Host
 
 

@@ -30,9 +30,13 @@ def attempt(pacer: Pacer, client: ExecClient, launch: Launch, email: str) -> Lau
         made = client.create_scenario_studio_session(email, lease.launch.prompt or "", launch.request_id)
     except ExecError as error:
         return _not_created(pacer, lease, error)
-    log.info("created launch=%s attempt=%s is_new=%s", launch.id, lease.attempt, made.is_new)
+    told = {"launch": str(launch.id), "attempt": lease.attempt}
+    log.info("a session was created", extra={"event": "launch.created", **told})
     if not made.is_new and lease.attempt == 1:
-        log.warning("launch=%s existed already at its first attempt", launch.id)
+        log.warning(
+            "Exec knew this launch at its first attempt: was the database restored from a backup?",
+            extra={"event": "launch.known", **told},
+        )
     return _created(pacer, lease, made.url)
 
 
@@ -41,31 +45,38 @@ def _created(pacer: Pacer, lease: Lease, url: str) -> Launch:
         return pacer.created(lease, url)
     except StoreUnavailable as error:
         # The person arrives all the same; the same id finds the same session when the lease has run out.
-        log.error("launch=%s was created but not recorded: %s", lease.launch.id, error)
+        log.error(
+            "a session was created, the person arrived, but the database does not answer: %s",
+            error,
+            extra={"event": "launch.not_recorded", "launch": str(lease.launch.id)},
+        )
         lease.launch.state, lease.launch.url = "ready", url
         return lease.launch
 
 
 def _not_created(pacer: Pacer, lease: Lease, error: ExecError) -> Launch:
-    log.log(_level(error), "not created launch=%s attempt=%s: %r", lease.launch.id, lease.attempt, error)
     match error:
         case NotAMember():
+            _tell(lease, error, logging.INFO, "launch.refused")
             return pacer.refused(lease, "not_a_member", "")
         case ExecRefusedRequest():
+            _tell(lease, error, logging.INFO, "launch.refused")
             return pacer.refused(lease, "not_accepted", error.message)
         case ExecRefusedKey():
+            _tell(lease, error, logging.ERROR, "launch.held")
             return pacer.held(lease, "no_access")
         case ExecUntrusted():
+            _tell(lease, error, logging.ERROR, "launch.held")
             return pacer.held(lease, "untrusted")
         case ExecBusy():
+            _tell(lease, error, logging.WARNING, "launch.busy")
             return pacer.busy(lease, error.retry_after)
         case _:
+            _tell(lease, error, logging.WARNING, "launch.unavailable")
             return pacer.unavailable(lease)
 
 
-def _level(error: ExecError) -> int:
-    if isinstance(error, (NotAMember, ExecRefusedRequest)):
-        return logging.INFO  # a person can mend it
-    if isinstance(error, (ExecRefusedKey, ExecUntrusted)):
-        return logging.ERROR  # only the operator can
-    return logging.WARNING
+def _tell(lease: Lease, error: ExecError, level: int, event: str) -> None:
+    """Write down why nothing was created: at `info` a person can mend it, at `error` only the operator."""
+    told = {"event": event, "launch": str(lease.launch.id), "attempt": lease.attempt}
+    log.log(level, "no session was created: %s", error, extra={**told, "cause": type(error).__name__})

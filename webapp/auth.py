@@ -6,8 +6,8 @@ What a person wanted before signing in travels in a signed cookie of ours; nobod
 import contextlib
 import json
 import logging
-import re
 import secrets
+from dataclasses import replace
 from hashlib import sha256
 
 from flask import (
@@ -27,9 +27,10 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
 from .config import Settings
+from .logs import printable
 from .oidc import PENDING, PromptRefused, Stale, User
 from .portal import current_portal
-from .store.events import Origin, origin
+from .store.events import origin
 from .store.tables import SignIn
 
 bp = Blueprint("auth", __name__)
@@ -126,7 +127,7 @@ def load_user() -> None:
 def _act_as(user: User | None) -> None:
     """Let what this request writes down name who acts, and from where as far as that can be trusted."""
     person, email = (user.key, user.email) if user else (None, None)
-    origin.set(Origin(person, email, (request.remote_addr or "")[:64], ""))
+    origin.set(replace(origin.get(), person=person, email=email))
 
 
 def lets_in(row: SignIn) -> bool:
@@ -194,7 +195,7 @@ def callback() -> BaseResponse:
             return _go_where_wanted()
         raise
     _begin(user)
-    log.info("signed in")
+    log.info("signed in", extra={"event": "sign_in"})
     return _go_where_wanted()
 
 
@@ -239,6 +240,7 @@ def _hash(secret: str) -> str:
 def sign_out() -> str:
     """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
     if g.sign_in:
+        log.info("signed out", extra={"event": "sign_out"})
         current_portal.store.sign_ins.sign_out(g.sign_in.id, g.user.key)
     session.clear()
     g.user = g.sign_in = None
@@ -261,12 +263,13 @@ def from_our_own_page() -> bool:
     origin, ours = request.headers.get("Origin", "null"), current_portal.settings.origin
     if origin in ("null", ours):
         return True
-    log.warning("refused a post from %s: PUBLIC_URL is at %s", _printable(origin), ours)
+    log.warning(
+        "refused a post from %s: PUBLIC_URL is at %s; if people open the portal there, change PUBLIC_URL",
+        printable(origin)[:100],
+        ours,
+        extra={"event": "post.foreign", "every": 60},
+    )
     return False
-
-
-def _printable(origin: str) -> str:
-    return re.sub(r"[^\x21-\x7e]", "?", origin)[:100]
 
 
 def remember_wanted(response: BaseResponse) -> None:

@@ -7,7 +7,7 @@ import re
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -212,6 +212,7 @@ class Settings(BaseSettings):
     trusted_proxies: Count = 0
     session_hours: Annotated[int, Field(ge=1)] = 8
     session_idle_hours: Annotated[int, Field(ge=1)] = 4
+    log_format: Literal["json", "text"] = "json"
     support_contact: str = ""
 
     ssl_cert_file: Annotated[Path, AfterValidator(_readable_file)] | None = None
@@ -271,6 +272,17 @@ class Settings(BaseSettings):
     @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
+
+
+class _LogSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    log_format: str = "json"
+
+
+def log_format() -> Literal["json", "text"]:
+    """Return the form of log lines before anything else is known; `Settings` complains of a wrong one."""
+    return "text" if _LogSettings().log_format == "text" else "json"
 
 
 def _problem(error: ErrorDetails) -> str:

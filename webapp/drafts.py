@@ -46,6 +46,9 @@ def keep(*, review: bool = False, told: str | None = None) -> Answer:
         address_hash=_hash(request.remote_addr or ""),
     )
     if not current_portal.store.drafts.keep(draft):
+        log.warning(
+            "a stranger's text was refused: too many wait", extra={"event": "draft.refused", "every": 60}
+        )
         return form_page(form, errors.TOO_MANY_DRAFTS), 429
     response = redirect(url_for("drafts.show", key=draft.id, told=told), 303)
     _set_cookie(response, draft.id, secret)
@@ -74,9 +77,7 @@ def show(key: str) -> Answer:
     if draft and draft.erased:
         raise errors.Erased
     if draft is None:
-        page = errors.NO_DRAFT
-        way_on = url_for("launches.new")
-        return render_template("error.html", page=page, way_on=way_on, way_on_label="To the form"), 404
+        return errors.error_page(errors.NO_DRAFT), 404
     if g.user is None:
         # A page, not a redirect: the chain of redirects out of a form's post ends here.
         response = make_response(

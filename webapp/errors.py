@@ -6,7 +6,7 @@ The words are for the one who reads them: what happened, and what to do next.
 import logging
 from dataclasses import replace
 
-from flask import Flask, render_template, request, session, url_for
+from flask import Flask, g, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
@@ -185,27 +185,30 @@ def init_app(app: Flask) -> None:
 
 def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
     level = logging.INFO if error.status < 500 else logging.WARNING
-    log.log(level, "sign-in failed: %s: %s", type(error).__name__, error)
+    told = {"event": "sign_in.failed", "cause": type(error).__name__}
+    log.log(level, "a sign-in failed: %s: %s", type(error).__name__, error, extra=told)
     page = Page(error.title, error.explanation, support=error.needs_support)
     again = url_for("auth.sign_in", prompt=error.retry_prompt)
-    return render_template("error.html", page=page, way_on=again, way_on_label=error.retry), error.status
+    return error_page(page, again, error.retry), error.status
 
 
 def no_text(error: NoText) -> tuple[str, int]:
     page = FILES[error.reason]
-    return _form_with_text(page) or _error_page(page), error.status
+    return _form_with_text(page) or error_page(page), error.status
 
 
-def expired(_: CSRFError) -> tuple[str, int]:
-    return _error_page(EXPIRED_PAGE), 400
+def expired(error: CSRFError) -> tuple[str, int]:
+    told = {"event": "post.refused", "every": 60}
+    log.info("a post was refused: %s", error.description, extra=told)
+    return error_page(EXPIRED_PAGE), 400
 
 
 def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]]:
-    log.error("%s: the database does not answer: %s", request.path, error)
+    log.error("the database does not answer: %s", error, extra={"event": "database.away"})
     headers = {"Retry-After": "5"}
     if request.endpoint == "launches.show":
         headers["Refresh"] = "5"  # a page that waits goes on by itself, without a script too
-    return _form_with_text(STORE_AWAY) or _error_page(PAGES[503]), 503, headers
+    return _form_with_text(STORE_AWAY) or error_page(PAGES[503]), 503, headers
 
 
 def http_error(error: HTTPException) -> BaseResponse | HTTPException:
@@ -213,9 +216,9 @@ def http_error(error: HTTPException) -> BaseResponse | HTTPException:
     if status < 400:
         return error
     if status >= 500 and not isinstance(error, InternalServerError):
-        log.error("%s %s: %s", request.method, request.path, status)
+        log.error("a request failed with %s", status, extra={"event": "request.failed", "status": status})
     response = error.get_response()  # with what the status asks for, such as Allow
-    page = _error_page(ERASED if isinstance(error, Erased) else _page_of(status))
+    page = error_page(ERASED if isinstance(error, Erased) else _page_of(status))
     response.set_data((_form_with_text(TEXT_KEPT) if status >= 500 else None) or page)
     return response
 
@@ -236,7 +239,12 @@ def _form_with_text(problem: Page) -> str | None:
     return form_page(PromptForm(meta=meta), problem) if carried else None
 
 
-def _error_page(page: Page) -> str:
+def error_page(page: Page, way_on: str = "", label: str = "To the form") -> str:
+    """Return the page; one that names whom to ask names the request as well, as the log does."""
     return render_template(
-        "error.html", page=page, way_on=url_for("launches.new"), way_on_label="To the form"
+        "error.html",
+        page=page,
+        way_on=way_on or url_for("launches.new"),
+        way_on_label=label,
+        request_id=g.get("request_id") if page.support else None,
     )

@@ -74,7 +74,7 @@ def show(key: UUID) -> Answer:
 def erase(key: UUID) -> Answer:
     launch = _own(key)
     erased = current_portal.store.erasing.launch(key, g.user.key, drafts.of_this_browser())
-    log.info("erased launch=%s", key)
+    log.info("a person erased a scenario", extra={"event": "launch.erased", "launch": str(key)})
     if launch.state in ("waiting", "creating") and erased and erased.prompt:
         form = PromptForm(formdata=None, data=prefill(erased.prompt, None))
         return form_page(form, forget=[launch.form_token])

@@ -43,7 +43,7 @@ def _erase_for_ever(app: Flask) -> None:
         try:
             erased = portal.store.erasing.older_than(days)
             portal.store.sign_ins.purge(portal.settings.session_hours)
-            log.info("erased %s launches older than %s days", erased, days)
+            log.info("erased %s launches older than %s days", erased, days, extra={"event": "erased"})
         except StoreUnavailable as error:
-            log.warning("erasing waits for the database: %s", error)
+            log.warning("erasing waits for the database: %s", error, extra={"event": "database.away"})
         time.sleep(ERASE_EVERY)

@@ -31,7 +31,7 @@ def end(key: str) -> BaseResponse:
         return redirect(url_for("sign_ins.index"), 303)
     if not current_portal.store.sign_ins.end(key, g.user.key):
         abort(404)
-    log.info("ended a sign-in of one's own")
+    log.info("a person ended another sign-in of theirs", extra={"event": "sign_in.ended"})
     flash("That browser is signed out.", "ended")
     return redirect(url_for("sign_ins.index"), 303)
 

@@ -40,7 +40,7 @@ class Origin:
     person: str | None = None
     email: str | None = None
     address: str = ""
-    request_id: str = ""
+    request_id: str = ""  # of the answer's head and of every log line
 
 
 OPERATOR = Origin(address="command line")
