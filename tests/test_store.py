@@ -872,13 +872,13 @@ def test_a_stopped_server_is_unavailable_until_it_is_back(postgresql: PostgreSQL
             record(store)
             with postgresql.stopped():
                 for ask in (
-                    store.database.is_up,
+                    store.database.probe,
                     lambda: record(store),
                     lambda: store.launches.newest(DANA, None),
                 ):
                     with pytest.raises(StoreUnavailable):
                         ask()
-            assert store.database.is_up()
+            store.database.probe()
             assert record(store)
 
 
@@ -932,7 +932,7 @@ def test_a_damaged_file_is_unavailable(sqlite_store: Store, tmp_path: Path) -> N
     (tmp_path / "here.sqlite").write_bytes(b"This is no database." * 500)
 
     with pytest.raises(StoreUnavailable):
-        sqlite_store.database.is_up()
+        sqlite_store.database.probe()
 
 
 def test_a_full_disk_is_unavailable(sqlite_store: Store) -> None:
@@ -949,7 +949,7 @@ def test_too_many_at_once_are_unavailable(store: Store) -> None:
     held = [store.database.engine.connect() for _ in range(15)]
     try:
         with pytest.raises(StoreUnavailable):
-            store.database.is_up()
+            store.database.probe()
     finally:
         for connection in held:
             connection.close()

@@ -27,6 +27,7 @@ from . import (
 from .bodies import Bodies, Request
 from .config import Settings
 from .exec_api import ExecClient
+from .health import Health
 from .mount import Mount
 from .oidc import Provider
 from .portal import Portal
@@ -69,7 +70,8 @@ def build(settings: Settings) -> Portal:
     """Put the parts together; nothing of them knows Flask."""
     store = open_store(settings)
     provider = Provider(settings, way_out(settings, oidc.LIMITS))
-    return Portal(settings, store, pacer(settings, store), exec_client(settings), provider)
+    health = Health(store.database)
+    return Portal(settings, store, pacer(settings, store), exec_client(settings), provider, health)
 
 
 def configure(app: Flask, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from werkzeug.local import LocalProxy
 
 from .config import Settings
 from .exec_api import ExecClient
+from .health import Health
 from .oidc import Provider
 from .store import Store
 from .store.pace import Pacer
@@ -22,6 +23,7 @@ class Portal:
     pacer: Pacer
     exec: ExecClient
     provider: Provider
+    health: Health
 
 
 def portal_of(app: Flask) -> Portal:

@@ -126,6 +126,15 @@ class Draft(Base):
         return datetime.fromtimestamp(self.created, UTC)
 
 
+class Probe(Base):
+    """One row that is written to see whether the database can be."""
+
+    __tablename__ = "probe"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float] = mapped_column(Float(53))
+
+
 class SignIn(Base):
     """One browser in which one person signed in. What it may do is judged anew at each request."""
 
