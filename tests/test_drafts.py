@@ -23,12 +23,13 @@ from conftest import (
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from werkzeug.test import TestResponse
 
+from webapp.portal import portal_of
 from webapp.store import Store
 from webapp.store.database import now_in
-from webapp.store.drafts import DRAFT_LIFETIME, DRAFTS_PER_MINUTE, MOST_DRAFTS
+from webapp.store.drafts import DRAFT_LIFETIME, MOST_DRAFTS, SHARE, SHARE_OF_PERSON
 from webapp.store.tables import Draft
 
 OURS = {"Origin": PUBLIC_URLS[0]}
@@ -107,7 +108,7 @@ def test_a_post_without_a_session_leaves_a_sign_in_under_way_alone(
     assert sign_in(client).status_code == 303
 
 
-@pytest.mark.parametrize("text", ["", "x" * 10_001, "control\x00"], ids=["empty", "too long", "NUL"])
+@pytest.mark.parametrize("text", ["", "x" * 10_001], ids=["empty", "too long"])
 def test_a_text_that_cannot_be_sent_comes_back_without_a_session(
     client: FlaskClient, page: Fetch, store: Store, text: str
 ) -> None:
@@ -447,40 +448,111 @@ def test_the_cookie_is_as_narrow_as_can_be(make_app: MakeApp, public_url: str) -
 # --- Storage for strangers has limits
 
 
-def fill(store: Store, count: int, address_hash: str) -> None:
+def fill(store: Store, count: int, address_hash: str, **values: object) -> None:
     with store.database.write() as db:
         fixed = {"secret_hash": "", "form_token": "t", "prompt": "x", "send": False, "created": now_in(db)}
-        rows = [{"id": f"full-{number}", "address_hash": address_hash, **fixed} for number in range(count)]
+        rows = [
+            {"id": f"{address_hash[:8]}-{number}", "address_hash": address_hash, **fixed, **values}
+            for number in range(count)
+        ]
         db.execute(insert(Draft), rows)
 
 
-def test_one_address_keeps_so_many_in_a_minute(client: FlaskClient, page: Fetch, store: Store) -> None:
+def test_one_address_keeps_its_share(client: FlaskClient, page: Fetch, store: Store) -> None:
     keep(client, new_text())
-    fill(store, DRAFTS_PER_MINUTE - 1, only_draft(store).address_hash)
+    fill(store, SHARE - 1, only_draft(store).address_hash)
     text = new_text()
 
     refused = page(client, send(client, text, form_token="my-token"), 429)
 
     assert "Too many texts are waiting" in refused.main.words
     assert (refused.prompt, refused.fields["form_token"]) == (text, "my-token")
-    grow_older(store, 61)
+    grow_older(store, DRAFT_LIFETIME + 1)
     keep(client, text)
 
 
 def test_other_addresses_are_not_refused_for_it(client: FlaskClient, store: Store) -> None:
-    fill(store, DRAFTS_PER_MINUTE, "another address")
+    fill(store, SHARE, "another address")
 
     keep(client, new_text())
 
 
-def test_all_together_keep_so_many(client: FlaskClient, page: Fetch, store: Store) -> None:
-    fill(store, MOST_DRAFTS, "another address")
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ("2001:db8::1", "2001:db8::2:3:4:5", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("198.51.100.7", "198.51.100.8", False),
+    ],
+)
+def test_a_customer_of_ipv6_is_one_address(make_app: MakeApp, one: str, other: str, shared: bool) -> None:
+    app = make_app(trusted_proxies=1)
+    client, store = app.test_client(), portal_of(app).store
+    for address in (one, other):
+        client.environ_base["HTTP_X_FORWARDED_FOR"] = address
+        keep(client, new_text())
+    with store.database.read() as db:
+        assert (len(set(db.scalars(select(Draft.address_hash)))) == 1) is shared
+
+
+def test_many_addresses_shut_nobody_out(client: FlaskClient, store: Store) -> None:
+    """The oldest text goes whose page was never opened in the browser that wrote it."""
+    for number in range(MOST_DRAFTS // SHARE):
+        fill(store, SHARE, f"{number} address", opened=1.0 if number else None)
+    grow_older(store, 60)
+
+    keep(client, new_text())
+
+    with store.database.read() as db:
+        assert db.scalar(select(func.count()).where(Draft.opened.is_(None))) == SHARE
+        assert db.scalar(select(func.count()).select_from(Draft)) == MOST_DRAFTS
+
+
+def test_texts_whose_pages_were_opened_stay(client: FlaskClient, page: Fetch, store: Store) -> None:
+    for number in range(MOST_DRAFTS // SHARE):
+        fill(store, SHARE, f"{number} address", opened=1.0)
     text = new_text()
 
     assert page(client, send(client, text), 429).prompt == text
 
-    grow_older(store, DRAFT_LIFETIME + 1)
-    keep(client, text)
+
+def test_opening_its_page_is_noted(client: FlaskClient, store: Store) -> None:
+    path = keep(client, new_text())
+    assert only_draft(store).opened is None
+    client.get(path)
+    assert only_draft(store).opened
+
+
+def test_a_former_sign_in_has_a_share_of_its_own(expired: FlaskClient, page: Fetch, store: Store) -> None:
+    for number in range(MOST_DRAFTS // SHARE):
+        fill(store, SHARE, f"{number} address", opened=1.0)
+    for _ in range(SHARE_OF_PERSON):
+        keep(expired, new_text())
+    text = new_text()
+
+    assert page(expired, send(expired, text), 429).prompt == text
+
+
+@pytest.mark.parametrize(("minutes", "goes_on"), [(9, True), (11, False)])
+def test_a_strangers_text_goes_on_by_itself_for_ten_minutes(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, store: Store, minutes: int, goes_on: bool
+) -> None:
+    path = keep(client, new_text())
+    grow_older(store, minutes * 60)
+    sign_in(client)
+
+    for _ in range(2):
+        assert ("data-send-now" in page(client, path).prompt_form.attrs) is goes_on
+
+
+def test_a_former_sign_ins_text_goes_on_by_itself_later_too(
+    expired: FlaskClient, sign_in: SignIn, page: Fetch, store: Store, person: str
+) -> None:
+    path = keep(expired, new_text())
+    grow_older(store, 20 * 60)
+    sign_in(expired, person)
+
+    assert "data-send-now" in page(expired, path).prompt_form.attrs
 
 
 def test_the_address_itself_is_not_in_the_database(client: FlaskClient, store: Store) -> None:

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from webapp.embed import SANDBOX, is_listed
 from webapp.forms import LONGEST_PROMPT
 from webapp.sandbox import demo
-from webapp.store.drafts import DRAFTS_PER_MINUTE
+from webapp.store.drafts import SHARE
 
 INTRANET = "https://intranet.example"
 EVIL = "https://evil.example"
@@ -291,7 +291,7 @@ def test_a_draft_sent_with_other_words_is_not_sent_again_by_itself(
 
 
 def test_a_flood_is_refused_with_its_text(page: Fetch, client: FlaskClient) -> None:
-    for _ in range(DRAFTS_PER_MINUTE):
+    for _ in range(SHARE):
         assert post(client, text()).status_code == 303
     prompt = text()
     assert page(client, post(client, prompt), 429).prompt == prompt

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from hashlib import sha256
+from ipaddress import ip_address, ip_network
 
 from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -43,7 +44,7 @@ def keep(*, review: bool = False, told: str | None = None) -> Answer:
         prompt=form.prompt.data,
         send=ours and not review and "review" not in request.form,
         person=g.former,
-        address_hash=_hash(request.remote_addr or ""),
+        address_hash=_address_hash(),
     )
     if not current_portal.store.drafts.keep(draft):
         log.warning(
@@ -120,6 +121,16 @@ def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
     others = cookies.several(home, cookies.DRAFT)
     for called in sorted(others, key=lambda name: others[name].rpartition(".")[2])[: 1 - MOST_COOKIES]:
         cookies.drop(response, home, called)
+
+
+def _address_hash() -> str:
+    """Return what stands for where a stranger is: an address, or the /64 that one IPv6 customer has."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return _hash("nowhere")
+    network = ip_network((address, 64), strict=False) if address.version == 6 else address
+    return _hash(f"{current_portal.settings.secret_keys[0]} {network}")
 
 
 def _hash(secret: str) -> str:

@@ -3,13 +3,16 @@
 from hmac import compare_digest
 
 from sqlalchemy import delete, func, or_, select
+from sqlalchemy.orm import Session
 
 from .database import Database, now_in
 from .tables import Draft, Launch
 
 DRAFT_LIFETIME = 1800  # seconds
-DRAFTS_PER_MINUTE = 60  # from one address: a workshop behind one firewall fits, a flood does not
 MOST_DRAFTS = 5000
+SHARE = 500  # of one address: a company behind one firewall fits, and no few addresses take all the room
+SHARE_OF_PERSON = 20  # of somebody whose sign-in has ended; theirs besides all others
+SOON = 600  # seconds: a sign-in that follows a stranger's post later is not sure to be the same person's
 
 
 class Drafts:
@@ -19,18 +22,17 @@ class Drafts:
         self.database = database
 
     def keep(self, draft: Draft) -> bool:
-        """Keep a text for half an hour; False when this address or all together keep too many."""
+        """Keep a text for half an hour; False when this address or this person keeps too many.
+
+        When all together keep too many, the oldest goes whose page was never opened in its browser.
+        """
         with self.database.write() as db:
             draft.created = now = now_in(db)
             db.execute(delete(Draft).where(Draft.created < now - DRAFT_LIFETIME))
-            of_address = select(func.count()).where(
-                Draft.address_hash == draft.address_hash, Draft.created > now - 60
-            )
-            kept = select(func.count()).select_from(Draft)
-            if db.scalars(of_address).one() >= DRAFTS_PER_MINUTE or db.scalars(kept).one() >= MOST_DRAFTS:
-                return False
-            db.add(draft)
-            return True
+            has_room = _has_share_of_person(db, draft) if draft.person else _has_share(db, draft)
+            if has_room:
+                db.add(draft)
+            return has_room
 
     def unsent(self, secret_hashes: list[str], person: str) -> list[Draft]:
         """Return the drafts of this browser that this person may have and has not sent, newest first."""
@@ -58,13 +60,33 @@ class Drafts:
         One that was erased is returned without its text.
         """
         with self.database.write() as db:
-            draft = db.get(Draft, key)
+            draft, now = db.get(Draft, key), now_in(db)
             if (
                 draft is None
-                or draft.created < now_in(db) - DRAFT_LIFETIME
+                or draft.created < now - DRAFT_LIFETIME
                 or not compare_digest(draft.secret_hash, secret_hash)
                 or (person and draft.person and draft.person != person)
             ):
                 return None
-            draft.person = draft.person or person
+            if draft.person is None and person and draft.created < now - SOON:
+                draft.send = False
+            draft.person, draft.opened = draft.person or person, draft.opened or now
             return draft
+
+
+def _has_share_of_person(db: Session, draft: Draft) -> bool:
+    theirs = select(func.count()).where(Draft.person == draft.person)
+    return db.scalars(theirs).one() < SHARE_OF_PERSON
+
+
+def _has_share(db: Session, draft: Draft) -> bool:
+    """Whether a stranger's text may stay; makes room for it if that is all it needs."""
+    strangers = Draft.person.is_(None)
+    of_address = select(func.count()).where(strangers, Draft.address_hash == draft.address_hash)
+    if db.scalars(of_address).one() >= SHARE:
+        return False
+    if db.scalars(select(func.count()).where(strangers)).one() < MOST_DRAFTS:
+        return True
+    unopened = select(Draft.id).where(strangers, Draft.opened.is_(None)).order_by(Draft.created).limit(1)
+    dropped = delete(Draft).where(Draft.id.in_(unopened.scalar_subquery())).returning(Draft.id)
+    return bool(db.scalars(dropped).all())

@@ -119,7 +119,10 @@ class Draft(Base):
     person: Mapped[str | None] = mapped_column(String(64))
     address_hash: Mapped[str] = mapped_column(String(64))
     created: Mapped[float] = mapped_column(Float(53), index=True)
+    opened: Mapped[float | None] = mapped_column(Float(53))  # when its page was first seen in its browser
     erased: Mapped[float | None] = mapped_column(Float(53))  # its text is gone; its address says so
+
+    __table_args__ = (Index("drafts_of_address", "address_hash"),)
 
     @property
     def created_at(self) -> datetime:
