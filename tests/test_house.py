@@ -49,14 +49,15 @@ HOMES = {
     "pypdf": {"file_text"},
     "pythonjsonlogger": {"logs"},
     "requests": {"exec_api", "oidc", "transport"},
+    "segno": {"links"},
     "sqlalchemy": {"store", "versions"},
     "urllib3": {"transport"},
     "webvtt": {"file_text"},
     "wtforms": {"forms"},
 }
 
-# A stranger's text is kept as a draft, so these three ask for no token before there is a session.
-WITHOUT_CSRF_TOKEN = {"launches.create", "texts.create", "embed.create"}
+# A stranger's text is kept as a draft, so these four ask for no token before there is a session.
+WITHOUT_CSRF_TOKEN = {"launches.create", "texts.create", "links.create", "embed.create"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -181,7 +182,7 @@ def _is_route(decorator: ast.expr) -> bool:
 
 def rules(app: Flask) -> dict[str, tuple[Rule, str]]:
     """Every endpoint with its rule and an address of it."""
-    values = {"key": ID, "filename": "portal.css"}
+    values = {"key": ID, "filename": "portal.css", "slug": "abcdefghjk"}
     adapter = app.url_map.bind("localhost")
     return {
         rule.endpoint: (rule, adapter.build(rule.endpoint, {name: values[name] for name in rule.arguments}))
@@ -206,6 +207,8 @@ def test_little_is_open_to_strangers() -> None:
         "embed.show",
         "launches.create",
         "launches.new",
+        "links.create",
+        "links.open_shared",
         "ops.healthz",
         "ops.metrics",
         "ops.readyz",

@@ -79,7 +79,10 @@ def test_erase_forgets_one_person(shell: Shell, sqlite_store: Store) -> None:
 
     done = shell.run("erase", "--person", DANA.upper())
 
-    assert (done.returncode, done.stdout) == (0, "Erased 1 launch and 0 drafts of DA0A@ACME.EXAMPLE.\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Erased 1 launch, 0 drafts and 0 shared texts of DA0A@ACME.EXAMPLE.\n",
+    )
     assert remaining(sqlite_store) == {OMAR}
 
 
@@ -89,7 +92,7 @@ def test_erase_takes_an_empty_name_for_nobody(shell: Shell, sqlite_store: Store)
 
     done = shell.run("erase", "--person", "")
 
-    assert (done.returncode, done.stdout) == (0, "Erased 0 launches and 0 drafts of .\n")
+    assert (done.returncode, done.stdout) == (0, "Erased 0 launches, 0 drafts and 0 shared texts of .\n")
     assert remaining(sqlite_store) == {DANA}
 
 

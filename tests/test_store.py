@@ -782,7 +782,7 @@ def test_erasing_a_person_waits_for_a_page_that_holds_the_row(postgresql: Postgr
                 erased = operator.submit(store.erasing.person, EMAIL)
                 with pytest.raises(TimeoutError):
                     erased.result(0.5)
-            assert erased.result(30) == ErasedPerson(launches=1, under_way=0, drafts=0)
+            assert erased.result(30) == ErasedPerson(launches=1, under_way=0, drafts=0, links=0)
             assert row(store, launch).prompt is None
 
 
@@ -790,7 +790,7 @@ def test_erasing_a_person_takes_their_sign_ins(store: Store) -> None:
     sign_in(store, "one", DANA, EMAIL)
     sign_in(store, "another", OMAR, "omar@acme.example")
 
-    assert store.erasing.person(EMAIL.lower()) == ErasedPerson(launches=0, under_way=0, drafts=0)
+    assert store.erasing.person(EMAIL.lower()) == ErasedPerson(launches=0, under_way=0, drafts=0, links=0)
 
     assert store.sign_ins.find("one") is None
     assert store.sign_ins.find("another")
@@ -855,7 +855,7 @@ def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
     lease = pacer.begin(launch.id, EMAIL)
     assert lease
 
-    assert store.erasing.person(EMAIL) == ErasedPerson(launches=0, under_way=1, drafts=0)
+    assert store.erasing.person(EMAIL) == ErasedPerson(launches=0, under_way=1, drafts=0, links=0)
     pacer.created(lease, "https://acme.app.exec.com/chat/1")
 
     assert row(store, launch).url is None

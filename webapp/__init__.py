@@ -17,6 +17,7 @@ from . import (
     exec_api,
     headers,
     launches,
+    links,
     logs,
     oidc,
     ops,
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     send_headers(app, settings)
     errors.init_app(app)
     auth.init_app(app)
-    for resource in (launches, drafts, texts, embed, sign_ins, ops):
+    for resource in (launches, drafts, texts, links, embed, sign_ins, ops):
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
     return app

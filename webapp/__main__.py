@@ -42,7 +42,8 @@ def _erase(store: Store, days: int, person: str | None) -> str:
 
 def _erase_person(store: Store, email: str) -> str:
     erased = store.erasing.person(email)
-    said = f"Erased {_launches(erased.launches)} and {erased.drafts} drafts of {email}."
+    rest = f"{erased.drafts} drafts and {erased.links} shared texts"
+    said = f"Erased {_launches(erased.launches)}, {rest} of {email}."
     if erased.under_way:
         said += f" {_launches(erased.under_way)} being created now: erased when the call to Exec ends."
     return said

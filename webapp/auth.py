@@ -50,6 +50,8 @@ OPEN_TO_STRANGERS = frozenset(
         "drafts.show",
         "launches.new",
         "launches.create",
+        "links.create",
+        "links.open_shared",
         "texts.create",
         "ops.healthz",
         "ops.readyz",
@@ -92,7 +94,7 @@ class WantedTooLong(Exception):
 
 
 # Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
-CARRIES_TEXT = frozenset({"launches.create", "texts.create", "embed.create"})
+CARRIES_TEXT = frozenset({"launches.create", "texts.create", "links.create", "embed.create"})
 
 csrf = CSRFProtect()
 

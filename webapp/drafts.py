@@ -44,6 +44,7 @@ def keep(*, review: bool = False, told: str | None = None) -> Answer:
         prompt=form.prompt.data,
         send=ours and not review and "review" not in request.form,
         person=g.former,
+        link=form.link.data or None,
         address_hash=_address_hash(),
     )
     if not current_portal.store.drafts.keep(draft):
@@ -95,10 +96,12 @@ def show(key: str) -> Answer:
     )
     if made:
         return redirect(url_for("launches.show", key=made.id), 303)
-    form = PromptForm(formdata=None, data={"prompt": draft.prompt, "form_token": draft.form_token})
+    kept = {"prompt": draft.prompt, "form_token": draft.form_token, "link": draft.link}
+    form = PromptForm(formdata=None, data=kept)
     # Sent already, with other words in it: whoever comes back here is asked.
     sent = current_portal.store.launches.used(g.user.key, draft.form_token)
-    note = errors.FILE_NOT_KEPT if request.args.get("told") == "file" else None
+    told = {"file": errors.FILE_NOT_KEPT, "link": errors.LINK_NOT_KEPT}
+    note = told.get(request.args.get("told", ""))
     return form_page(form, send_now=draft.send and sent is None, note=note)
 
 

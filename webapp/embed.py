@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from . import drafts
 from .addresses import origin_of
-from .forms import LONGEST_PROMPT, TOKEN, PromptForm, prefill
+from .forms import LONGEST_PROMPT, TOKEN, PromptForm, prefill, slug_of
 from .portal import current_portal
 
 bp = Blueprint("embed", __name__)
@@ -32,10 +32,17 @@ SANDBOX = "allow-forms allow-scripts allow-same-origin allow-popups allow-popups
 
 @bp.get("/embed")
 def show() -> BaseResponse | str:
-    """Return the framed form. It takes no text from its address: its framer could put words in there."""
+    """Return the framed form, or of a shared text the button that opens it.
+
+    It takes no text from its address: its framer could put words in there.
+    """
+    shared = slug_of(request.args.get("s"))
     if request.headers.get("Sec-Fetch-Dest") == "document":
-        return redirect(url_for("launches.new"), 303)
+        here = url_for("links.open_shared", slug=shared) if shared else url_for("launches.new")
+        return redirect(here, 303)
     g.framed = True
+    if shared:
+        return render_template("embed_link.html", address=f"{current_portal.settings.public_url}/s/{shared}")
     form = PromptForm(formdata=None, data=prefill(None, None), meta={"csrf": False})
     return render_template("embed.html", form=form, longest=LONGEST_PROMPT)
 

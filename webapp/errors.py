@@ -4,11 +4,12 @@ The words are for the one who reads them: what happened, and what to do next.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flask import Flask, g, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
+from werkzeug.exceptions import Gone, HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from .files import NoText
@@ -16,6 +17,7 @@ from .forms import PromptForm
 from .oidc import SignInFailed
 from .pages import Page, form_page
 from .store.database import StoreUnavailable
+from .store.links import TooManyGuesses
 from .store.tables import Launch, Reason
 
 log = logging.getLogger(__name__)
@@ -122,6 +124,29 @@ FILES: dict[str, Page] = {
         ANOTHER_FILE + "Wait a few seconds, then choose the file again.",
     ),
 }
+SHARED_TEXT = (
+    "Somebody shared this text with you. Change it as you like; nothing is sent before you press the button."
+)
+BLANK_LEFT = "Somebody shared this text with you. It has a blank for you to fill in: {}."
+BLANKS_LEFT = "Somebody shared this text with you. It has {} blanks for you to fill in: {}."
+TOO_MANY_LINKS = Page(
+    "You share as many texts as one may",
+    "Your text is still here, and not shared. Withdraw one of your {most} shared texts first.",
+)
+NO_SUCH_LINK = Page(
+    "There is no shared text at this address",
+    "Compare it letter by letter with what you were given: it has ten letters and digits, and never an i, an "
+    "l, an o, a 0 or a 1.",
+)
+LINK_WITHDRAWN = Page(
+    "This text was withdrawn",
+    "Whoever shared it took it back. Ask them for another one, or write your own.",
+)
+TOO_MANY_GUESSES = Page(
+    "Too many addresses that are none",
+    "Wait a minute, then open the address again. Compare it letter by letter with what you were given.",
+)
+LINK_NOT_KEPT = Page("Nothing is shared yet", "You were not signed in any more. Press Share this text again.")
 EXPIRED_PAGE = Page("This page had expired", "Nothing was sent. Go back, reload the page and try again.")
 
 
@@ -171,12 +196,35 @@ class Erased(NotFound):
     """One's own launch or draft that is not there any more, and why."""
 
 
+class NoSuchLink(NotFound):
+    """The address of a shared text that is none."""
+
+
+class LinkWithdrawn(Gone):
+    """The address of a shared text that its maker took back."""
+
+
+def too_many_links(most: int) -> Page:
+    return replace(TOO_MANY_LINKS, text=TOO_MANY_LINKS.text.format(most=most))
+
+
+def blanks_left(blanks: Sequence[str], title: str) -> Page:
+    """Return what to say above a shared text."""
+    if not blanks:
+        return Page(title, SHARED_TEXT)
+    named = ", ".join(f"[{blank}]" for blank in blanks[:10])
+    return Page(
+        title, BLANK_LEFT.format(named) if len(blanks) == 1 else BLANKS_LEFT.format(len(blanks), named)
+    )
+
+
 def foreign_form(home: str) -> Page:
     return replace(FOREIGN_FORM, text=FOREIGN_FORM.text.format(home=home))
 
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(SignInFailed, sign_in_failed)
+    app.register_error_handler(TooManyGuesses, too_many_guesses)
     app.register_error_handler(NoText, no_text)
     app.register_error_handler(CSRFError, expired)
     app.register_error_handler(StoreUnavailable, store_unavailable)
@@ -190,6 +238,10 @@ def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
     page = Page(error.title, error.explanation, support=error.needs_support)
     again = url_for("auth.sign_in", prompt=error.retry_prompt)
     return error_page(page, again, error.retry), error.status
+
+
+def too_many_guesses(_: TooManyGuesses) -> tuple[str, int, dict[str, str]]:
+    return error_page(TOO_MANY_GUESSES), 429, {"Retry-After": "60"}
 
 
 def no_text(error: NoText) -> tuple[str, int]:
@@ -218,9 +270,16 @@ def http_error(error: HTTPException) -> BaseResponse | HTTPException:
     if status >= 500 and not isinstance(error, InternalServerError):
         log.error("a request failed with %s", status, extra={"event": "request.failed", "status": status})
     response = error.get_response()  # with what the status asks for, such as Allow
-    page = error_page(ERASED if isinstance(error, Erased) else _page_of(status))
+    page = error_page(OF_EXCEPTIONS.get(type(error)) or _page_of(status))
     response.set_data((_form_with_text(TEXT_KEPT) if status >= 500 else None) or page)
     return response
+
+
+OF_EXCEPTIONS: dict[type[HTTPException], Page] = {
+    Erased: ERASED,
+    NoSuchLink: NO_SUCH_LINK,
+    LinkWithdrawn: LINK_WITHDRAWN,
+}
 
 
 def _page_of(status: int) -> Page:

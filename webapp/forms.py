@@ -8,6 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, TextAreaField, ValidationError
 
 LONGEST_PROMPT = 10_000  # code points; Exec documents this limit for prompts elsewhere in its API
+SLUG = re.compile("[a-hjkmnp-z2-9]{10}")
 TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # The rule for texts. `static/portal.js` follows the same one; `tests/texts.json` holds both to it.
@@ -40,6 +41,11 @@ def new_token() -> str:
     return secrets.token_urlsafe(16)
 
 
+def slug_of(text: str | None) -> str:
+    """Return the slug of a shared text, or nothing for what cannot be one."""
+    return text if text and SLUG.fullmatch(text) else ""
+
+
 class PromptForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF is not typed
     """What a person sends to create a scenario."""
 
@@ -50,6 +56,7 @@ class PromptForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF is not typed
 
     prompt = TextAreaField("Describe the meeting or the scenario", filters=[clean])
     form_token = HiddenField()
+    link = HiddenField(filters=[slug_of])  # the shared text that this began with
 
     def validate_prompt(self, field: TextAreaField) -> None:
         text = field.data or ""

@@ -122,7 +122,9 @@ def _attempt(launch: Launch) -> Launch:
 def _record(form: PromptForm) -> Recorded:
     another = bool(request.form.get("another"))
     token, prompt = form.form_token.data or "", form.prompt.data or ""
-    return current_portal.store.launches.record(g.user.key, g.user.email, token, prompt, another=another)
+    store, person = current_portal.store, g.user
+    link = store.links.key_of(form.link.data) if form.link.data else None
+    return store.launches.record(person.key, person.email, token, prompt, another=another, link=link)
 
 
 def _for_a_stranger() -> Answer:

@@ -38,7 +38,7 @@ def create() -> drafts.Answer:
         text = cut(text, keep)
     if len(text) > LONGEST_IN_BOX:
         raise TooLarge("too_much_text")
-    filled = PromptForm(formdata=None, data={"prompt": text, "form_token": form.form_token.data})
+    filled = PromptForm(formdata=None, data={**form.data, "prompt": text})
     return form_page(filled, note=_note(name, text, keep))
 
 

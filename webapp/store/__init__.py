@@ -8,6 +8,7 @@ from .drafts import Drafts
 from .erasing import Erasing
 from .events import Events
 from .launches import Launches
+from .links import Links
 from .sign_ins import SignIns
 
 
@@ -17,6 +18,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self.database = Database(url)
         self.launches = Launches(self.database)
+        self.links = Links(self.database)
         self.drafts = Drafts(self.database)
         self.sign_ins = SignIns(self.database)
         self.events = Events(self.database)

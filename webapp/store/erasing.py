@@ -12,7 +12,8 @@ from .database import Database, now_in
 from .drafts import DRAFT_LIFETIME
 from .events import note
 from .launches import forget
-from .tables import Call, Draft, Event, Launch, SignIn
+from .links import UNUSED
+from .tables import Call, Draft, Event, Launch, Link, SignIn
 
 DAY = 24 * 3600
 
@@ -32,6 +33,7 @@ class ErasedPerson:
     launches: int
     under_way: int
     drafts: int
+    links: int
 
 
 class Erasing:
@@ -73,9 +75,10 @@ class Erasing:
             db.execute(delete(Event).where(Event.person.in_(people)))
             note(db, "operator.erased", detail=f"{len(marked)} launches")
             drafts = db.scalars(delete(Draft).where(Draft.person.in_(people)).returning(Draft.id)).all()
+            links = db.scalars(delete(Link).where(Link.person.in_(people)).returning(Link.id)).all()
             db.execute(update(Call).where(Call.person.in_(people)).values(person=""))
         erased = self._erase_all(theirs & Launch.erase_after_call, skip_locked=False)
-        return ErasedPerson(erased, len(marked) - erased, len(drafts))
+        return ErasedPerson(erased, len(marked) - erased, len(drafts), len(links))
 
     def older_than(self, days: int) -> int:
         """Erase what is that old, and drop rows without further use; return how many were erased."""
@@ -83,6 +86,7 @@ class Erasing:
             now = now_in(db)
             db.execute(delete(Call).where(Call.began < now - DAY))
             db.execute(delete(Draft).where(Draft.created < now - DRAFT_LIFETIME))
+            db.execute(delete(Link).where(Link.used < now - UNUSED))
             db.execute(delete(Event).where(Event.at < now - days * DAY))
         given_up = self._erase_all(Launch.erase_after_call)  # their process died during the call
         return given_up + self._erase_all(Launch.created < now - days * DAY)
@@ -116,4 +120,5 @@ def _people(db: Session, email: str) -> Sequence[str]:
     launched = select(Launch.person).where(func.lower(Launch.email) == address)
     signed_in = select(SignIn.person).where(func.lower(SignIn.email) == address)
     acted = select(Event.person).where(func.lower(Event.email) == address, Event.person.is_not(None))
-    return db.scalars(launched.union(signed_in, acted)).all()
+    shared = select(Link.person).where(func.lower(Link.email) == address)
+    return db.scalars(launched.union(signed_in, acted, shared)).all()

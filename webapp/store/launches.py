@@ -30,7 +30,16 @@ class Launches:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def record(self, person: str, email: str, form_token: str, prompt: str, *, another: bool) -> Recorded:
+    def record(
+        self,
+        person: str,
+        email: str,
+        form_token: str,
+        prompt: str,
+        *,
+        another: bool,
+        link: UUID | None = None,
+    ) -> Recorded:
         """Write down the intention before any call. The same one again finds its row."""
         key = launch_id(person, form_token, prompt)
         with self.database.write() as db:
@@ -41,7 +50,7 @@ class Launches:
             if earlier:
                 return Recorded(None, earlier)
             if launch is None:
-                launch = Launch(id=key, person=person, form_token=form_token)
+                launch = Launch(id=key, person=person, form_token=form_token, link=link)
                 db.add(launch)
             launch.erase_after_call = False  # sent again while it is being created: wanted after all
             is_made = launch.state in ("creating", "ready") and not launch.erased

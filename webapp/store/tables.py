@@ -64,10 +64,12 @@ class Launch(Base):
     lease_until: Mapped[float | None] = mapped_column(Float(53))
     finished: Mapped[float | None] = mapped_column(Float(53))
     erase_after_call: Mapped[bool] = mapped_column(default=False)
+    link: Mapped[UUID | None]  # the shared text that it began with
     erased: Mapped[float | None] = mapped_column(Float(53))
 
     __table_args__ = (
         Index("launches_of_person", "person", "created", "id"),
+        Index("launches_of_link", "link"),
         Index("launches_queue", "queued", postgresql_where=WAITING, sqlite_where=WAITING),
         Index("launches_to_erase", "created", postgresql_where=KEPT, sqlite_where=KEPT),
     )
@@ -121,6 +123,7 @@ class Draft(Base):
     created: Mapped[float] = mapped_column(Float(53), index=True)
     opened: Mapped[float | None] = mapped_column(Float(53))  # when its page was first seen in its browser
     erased: Mapped[float | None] = mapped_column(Float(53))  # its text is gone; its address says so
+    link: Mapped[str | None] = mapped_column(String(10))  # slug of the shared text that it began with
 
     __table_args__ = (Index("drafts_of_address", "address_hash"),)
 
@@ -193,6 +196,29 @@ class Event(Base):
     @property
     def at_time(self) -> datetime:
         return datetime.fromtimestamp(self.at, UTC)
+
+
+class Link(Base):
+    """A text that somebody shares under a short address. Withdrawn, it holds neither text nor title."""
+
+    __tablename__ = "links"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(10), unique=True)
+    person: Mapped[str] = mapped_column(String(64))
+    email: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    prompt: Mapped[str] = mapped_column(Text)
+    ask: Mapped[bool]  # before a second launch of the same person
+    created: Mapped[float] = mapped_column(Float(53))
+    used: Mapped[float] = mapped_column(Float(53))  # at most a day ago by then
+    withdrawn: Mapped[float | None] = mapped_column(Float(53))
+
+    __table_args__ = (Index("links_of_person", "person", "created"),)
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromtimestamp(self.created, UTC)
 
 
 def person_key(issuer: str, sub: str) -> str:
