@@ -42,7 +42,7 @@ def waiting(visitor: Visitor) -> Visitor:
     """Somebody whose scenario waits, for as long as the test lasts."""
     visitor.arrive()
     visitor.press(f"{TEXT} [[500]]")
-    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is on its way")
+    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is waiting")
     return visitor
 
 
@@ -54,7 +54,7 @@ def test_a_waiting_page_goes_on_by_itself(new_visitor: NewVisitor, scripts: bool
     visitor = new_visitor(java_script_enabled=scripts)
     visitor.arrive()
     visitor.press(f"{TEXT} [[500 x1]]")
-    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is on its way")
+    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is waiting")
     visitor.expect_studio(TEXT)
     assert len(visitor.sessions) == 1
 
@@ -69,6 +69,13 @@ def test_a_busy_exec_is_told_with_a_countdown(visitor: Visitor) -> None:
     expect(tab.get_by_role("progressbar", name="Waiting")).to_be_visible()
     visitor.expect_studio(TEXT)
     assert len(visitor.sessions) == 1
+
+
+def test_the_clock_stands_in_the_tabs_title(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    visitor.press(f"{TEXT} [[429 x1]]")
+    expect(tab).to_have_title(re.compile(r"^0:0[1-5] · Your scenario is waiting · Scenario Portal$"))
+    visitor.expect_studio(TEXT)
 
 
 def test_waiting_leaves_the_focus_alone_and_says_the_place_once(waiting: Visitor) -> None:
@@ -95,7 +102,7 @@ def test_an_end_without_a_scenario_is_read_first(visitor: Visitor) -> None:
 def test_being_offline_is_said_and_mended_by_itself(visitor: Visitor) -> None:
     tab = visitor.arrive()
     visitor.press(f"{TEXT} [[500 x1]]")
-    expect(tab.get_by_role("heading", level=1)).to_have_text("Your scenario is on its way")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Your scenario is waiting")
     visitor.context.set_offline(True)
     expect(tab.get_by_text("You seem to be offline")).to_be_visible()
     visitor.context.set_offline(False)
@@ -113,7 +120,7 @@ def test_cancelling_gives_the_text_back_and_keeps_it(waiting: Visitor) -> None:
 def test_a_closed_page_is_continued_from_my_scenarios(visitor: Visitor) -> None:
     visitor.arrive()
     visitor.press(f"{TEXT} [[500 x1]]")
-    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is on its way")
+    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is waiting")
     tab = visitor.reopen("/launches")
     expect(tab.get_by_text("Waiting", exact=True)).to_be_visible()
     tab.get_by_role("link", name="Continue").click()
@@ -129,9 +136,7 @@ def test_my_scenarios_opens_what_is_ready(visitor: Visitor) -> None:
     visitor.expect_studio(TEXT)
     tab = visitor.reopen()
     tab.get_by_role("link", name="My scenarios").click()
-    link = tab.get_by_role("link", name="Open")
-    expect(link).to_have_accessible_description(TEXT)
-    link.click()
+    tab.get_by_role("link", name=f"Open: {TEXT}", exact=True).click()
     visitor.expect_studio(TEXT)
     assert len(visitor.sessions) == 1
 
@@ -154,8 +159,11 @@ def test_a_text_is_used_again_and_erased(visitor: Visitor) -> None:
     tab.get_by_role("link", name="Use again").click()
     expect(box(tab)).to_have_value(TEXT)
     tab.get_by_role("link", name="My scenarios").click()
+    height = tab.locator(".card").evaluate("card => card.offsetHeight")
     tab.get_by_text("Erase", exact=True).click()
+    assert tab.locator(".card").evaluate("card => card.offsetHeight") == height  # nothing moves away
     tab.get_by_role("button", name="Erase for good").click()
+    expect(tab.get_by_text("Erased. Its text and its link have left the portal.")).to_be_visible()
     expect(tab.get_by_text("Nothing here yet")).to_be_visible()
     assert path(tab) == "/launches"
     assert kept(tab) == []
@@ -172,7 +180,7 @@ def test_320_pixels_are_wide_enough(new_visitor: NewVisitor) -> None:
     visitor = new_visitor(viewport={"width": 320, "height": 640})
     visitor.arrive()
     visitor.press("x" * 900 + " [[500]]")
-    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is on its way")
+    expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is waiting")
     visitor.tab.get_by_text("Your text", exact=True).click()
     assert not overflows(visitor.tab)
     assert not overflows(visitor.reopen("/launches"))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -256,8 +257,8 @@ def test_exec_busy_is_a_countdown(
 def test_a_wait_of_hours_is_told_without_a_countdown(signed_in: FlaskClient, page: Fetch) -> None:
     waiting = page(signed_in, wait(signed_in, text_with("[[429-day]]")))
 
-    assert waiting.h1 == "Your scenario has to wait"
-    assert "it will be a while" in waiting.main.words
+    assert waiting.h1 == "Your scenario is waiting"
+    assert "It said when it takes new ones: at about" in waiting.main.words
     assert not waiting.find(role="timer")
 
 
@@ -441,8 +442,10 @@ def test_a_person_over_their_own_limit_is_told_so(make_app: MakeApp, sign_in: Si
 
     waiting = page(client, wait(client, text_with()))
 
-    assert "You have made many scenarios in the last hour" in waiting.main.words
-    assert "60 minutes" in waiting.main.words
+    assert "You have made your one scenario of this hour" in waiting.main.words
+    goes_on = datetime.fromisoformat(waiting.main.find("time")[0].attrs["datetime"])
+    assert 3500 < (goes_on - datetime.now(UTC)).total_seconds() <= 3601
+    assert "This one goes on at about" in waiting.main.words
 
 
 # --- One intention, one session
@@ -913,10 +916,64 @@ def test_my_scenarios_go_on_to_older_ones(
     first = page(signed_in, "/launches")
     second = page(signed_in, first.link("Older scenarios"))
 
-    shown = [p.words for one in (first, second) for p in one.find("p", class_="excerpt")]
-    assert len(first.find("p", class_="excerpt")) == PAGE
+    shown = [h2.words for one in (first, second) for h2 in one.find("h2")]
+    assert len(first.find("h2")) == PAGE
     assert len(shown) == len(set(shown)) == PAGE + 3
     assert not [a for a in second.find("a") if a.words == "Older scenarios"]
+    again = page(signed_in, second.link("Newer scenarios"))
+    assert [h2.words for h2 in again.find("h2")] == [h2.words for h2 in first.find("h2")]
+    assert not [a for a in again.find("a") if a.words == "Newer scenarios"]
+
+
+def test_newer_scenarios_are_the_page_before(
+    signed_in: FlaskClient, page: Fetch, store: Store, person: str
+) -> None:
+    press(signed_in, text_with())
+    key = only_launch(store).person
+    for number in range(2 * PAGE + 2):
+        store.launches.record(key, f"{person}@acme.example", str(number), f"Text {number}.", another=False)
+    second = page(signed_in, page(signed_in, "/launches").link("Older scenarios"))
+    third = page(signed_in, second.link("Older scenarios"))
+    assert len(third.find("h2")) == 3
+    back = page(signed_in, third.link("Newer scenarios"))
+    assert [h2.words for h2 in back.find("h2")] == [h2.words for h2 in second.find("h2")]
+    assert back.link("Newer scenarios")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("price", 1), ("PRICE", 1), ("100%", 1), ("%", 1), ("_", 0), ("nothing", 0)]
+)
+def test_my_scenarios_are_searched(signed_in: FlaskClient, page: Fetch, words: str, found: int) -> None:
+    press(signed_in, text_with() + "\nThe price, 100% of it.")
+    press(signed_in, text_with())
+    shown = page(signed_in, signed_in.get("/launches", query_string={"q": words}))
+    assert len(shown.find("h2")) == found
+    assert shown.one("input", name="q").attrs["value"] == words
+    assert found or shown.link("Show all") == "/launches"
+
+
+def test_what_one_hears_of_each_scenario_differs(signed_in: FlaskClient, page: Fetch) -> None:
+    press(signed_in, text_with())
+    press(signed_in, text_with())
+    shown = page(signed_in, "/launches").main
+    names = [
+        e.attrs["aria-label"]
+        for tag in ("a", "summary", "button")
+        for e in shown.find(tag)
+        if "aria-label" in e.attrs
+    ]
+    assert len(names) == len(set(names)) == 8
+
+
+def test_a_cancelled_scenario_says_so_above_its_text(
+    signed_in: FlaskClient, page: Fetch, store: Store
+) -> None:
+    press(signed_in, text_with("[[500]]"))
+    waiting = page(signed_in, f"/launches/{only_launch(store).id}")
+    (form,) = [one for one in waiting.find("form") if one.attrs["action"].endswith("/erase")]
+    token = form.one("input", name="csrf_token").attrs["value"]
+    back = page(signed_in, signed_in.post(form.attrs["action"], data={"csrf_token": token}))
+    assert "Cancelled: nothing was created." in back.main.words
 
 
 @pytest.mark.parametrize("before", ["", "x", "1_x", "nan_" + str(uuid4()), "inf_" + str(uuid4()), "\x00"])

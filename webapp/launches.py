@@ -2,7 +2,9 @@
 
 import logging
 import math
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
@@ -10,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from . import attempts, auth, cookies, drafts, errors
 from .auth import WantedTooLong
-from .forms import TOKEN, PromptForm, new_token, prefill
+from .forms import TOKEN, PromptForm, clean, new_token, prefill
 from .pages import form_page
 from .portal import current_portal
 from .starters import STARTERS
@@ -20,6 +22,7 @@ from .store.tables import Launch
 bp = Blueprint("launches", __name__)
 log = logging.getLogger(__name__)
 
+LONGEST_SEARCH = 100
 LONG_WAIT = 600  # seconds; nobody watches a countdown of hours
 Answer = BaseResponse | str | tuple[str, int] | tuple[str, int, dict[str, str]]
 
@@ -52,10 +55,16 @@ def create() -> Answer:
 
 @bp.get("/launches")
 def index() -> Answer:
-    launches = current_portal.store.launches.newest(g.user.key, _cursor(request.args.get("before", "")))
-    last = launches[PAGE - 1] if len(launches) > PAGE else None
-    older = url_for("launches.index", before=f"{last.created!r}_{last.id}") if last else None
-    return render_template("launches.html", launches=launches[:PAGE], older=older)
+    words = clean(request.args.get("q"))[:LONGEST_SEARCH]
+    shown, has_older, has_newer = _page(words)
+    return render_template(
+        "launches.html",
+        launches=shown,
+        words=words,
+        explain=errors.explain,
+        older=_link("before", shown[-1], words) if has_older else None,
+        newer=_link("after", shown[0], words) if has_newer else None,
+    )
 
 
 @bp.get("/launches/<uuid:key>")
@@ -77,7 +86,7 @@ def erase(key: UUID) -> Answer:
     log.info("a person erased a scenario", extra={"event": "launch.erased", "launch": str(key)})
     if launch.state in ("waiting", "creating") and erased and erased.prompt:
         form = PromptForm(formdata=None, data=prefill(erased.prompt, None))
-        return form_page(form, forget=[launch.form_token])
+        return form_page(form, forget=[launch.form_token], cancelled=True)
     flash(launch.form_token, "erased")
     return redirect(url_for("launches.index"), 303)
 
@@ -109,6 +118,8 @@ def _launch_page(launch: Launch) -> str:
         place=outlook.place if outlook else None,
         seconds=seconds,
         long_wait=seconds > LONG_WAIT,
+        goes_on_at=datetime.now(UTC) + timedelta(seconds=seconds),
+        own_limit=current_portal.settings.creations_per_person_per_hour,
         refresh_in=min(max(seconds, 1), 10),
     )
 
@@ -168,8 +179,23 @@ def _refuse(key: UUID) -> NoReturn:
     abort(404)
 
 
-def _cursor(before: str) -> tuple[float, UUID] | None:
-    created, _, key = before.partition("_")
+def _page(words: str) -> tuple[list[Launch], bool, bool]:
+    """Return the launches that the address asks for, and whether there are older and newer ones."""
+    launches = current_portal.store.launches
+    after, before = (_cursor(request.args.get(name, "")) for name in ("after", "before"))
+    if after and (newer := launches.newer(g.user.key, after, words)):
+        return newer, True, True
+    found = launches.newest(g.user.key, None if after else before, words)
+    return found[:PAGE], len(found) > PAGE, bool(found and before and not after)
+
+
+def _link(way: str, launch: Launch, words: str) -> str:
+    query = {way: f"{launch.created!r}_{launch.id}"} | ({"q": words} if words else {})
+    return f"{url_for('launches.index')}?{urlencode(query)}"
+
+
+def _cursor(text: str) -> tuple[float, UUID] | None:
+    created, _, key = text.partition("_")
     try:
         return float(created), UUID(key)
     except ValueError:

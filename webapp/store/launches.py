@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from .database import Database, now_in
@@ -103,11 +103,9 @@ class Launches:
         with self.database.read() as db:
             return list(db.scalars(query.limit(ERASED_TOKENS)))
 
-    def newest(self, person: str, before: tuple[float, UUID] | None) -> list[Launch]:
+    def newest(self, person: str, before: tuple[float, UUID] | None, words: str = "") -> list[Launch]:
         """Return a page of one's own launches, newest first, and one more if there are older ones."""
-        query = select(Launch).where(
-            Launch.person == person, Launch.erased.is_(None), Launch.erase_after_call.is_(False)
-        )
+        query = _listed(person, words)
         if before:
             created, key = before
             query = query.where(
@@ -116,6 +114,24 @@ class Launches:
             )
         with self.database.read() as db:
             return list(db.scalars(query.order_by(Launch.created.desc(), Launch.id.desc()).limit(PAGE + 1)))
+
+    def newer(self, person: str, after: tuple[float, UUID], words: str = "") -> list[Launch]:
+        """Return the page of launches before that one, newest first; empty if the first page holds them."""
+        created, key = after
+        query = _listed(person, words).where(
+            or_(Launch.created > created, (Launch.created == created) & (Launch.id > key)),
+            Launch.created >= created,
+        )
+        with self.database.read() as db:
+            found = list(db.scalars(query.order_by(Launch.created, Launch.id).limit(PAGE + 1)))
+        return found[:PAGE][::-1] if len(found) > PAGE else []
+
+
+def _listed(person: str, words: str) -> Select[Launch]:
+    query = select(Launch).where(
+        Launch.person == person, Launch.erased.is_(None), Launch.erase_after_call.is_(False)
+    )
+    return query.where(Launch.prompt.icontains(words, autoescape=True)) if words else query
 
 
 def forget(launch: Launch, now: float, reason: Reason) -> None:

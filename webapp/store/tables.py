@@ -79,6 +79,10 @@ class Launch(Base):
         return datetime.fromtimestamp(self.created, UTC)
 
     @property
+    def finished_at(self) -> datetime:
+        return datetime.fromtimestamp(self.finished or self.created, UTC)
+
+    @property
     def request_id(self) -> str:
         """What the API de-duplicates by. It holds the person: nobody else's session can come back."""
         return f"portal-{self.id}"
