@@ -21,7 +21,7 @@ from browsing import (
 )  # fmt: skip
 from conftest import ROOT, Portal, Sandbox
 from engines import launch_chromium
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from webapp.forms import clean
 
@@ -93,7 +93,7 @@ def test_the_keyboard_is_enough(visitor: Visitor) -> None:
         stops.append(focused(tab))
     assert stops[:-9:-1] == [
         "Skip to the text", "Scenario Portal", "New scenario", "My scenarios",
-        f"Person {visitor.person[1:]}", "Use another account", "Sign out", "Discovery call",
+        f"Person {visitor.person[1:]}", "Use another account", "Sign out", "Who meets (not yet)",
     ]  # fmt: skip
     tab.keyboard.press("Enter")
     tab.keyboard.type(TEXT)
@@ -115,18 +115,25 @@ def test_names_are_what_a_screen_reader_says(visitor: Visitor) -> None:
       - main:
         - heading "Create a scenario" [level=1]
         - text: Describe the meeting or the scenario
-        - paragraph: Who meets whom, what you want to reach, what good looks like, and what makes it hard.
-        - list "Start from an example":
-          - listitem:
-            - link "Discovery call"
-        - status
+        - paragraph: "A few lines are enough. These four help the agent most:"
+        - list:
+          - listitem: Who meets
+          - listitem: Goal
+          - listitem: Good looks like
+          - listitem: Challenge
+        - region "Examples":
+          - heading "Examples" [level=2]
+          - list:
+            - listitem:
+              - link "Discovery call"
         - textbox "Describe the meeting or the scenario"
         - paragraph: 0 of 10,000 characters
         - button "Create scenario"
         - status
+        - status
         - paragraph
     """)
-    expect(box(visitor.tab)).to_have_accessible_description(re.compile("Who meets whom.* characters$"))
+    expect(box(visitor.tab)).to_have_accessible_description(re.compile("Who meets.* characters$"))
 
 
 @pytest.mark.parametrize(
@@ -353,6 +360,124 @@ def test_without_storage_the_form_still_works(new_visitor: NewVisitor) -> None:
     expect(tab.locator("[data-count]")).to_have_text("5 of 10,000 characters")
     visitor.press(TEXT)
     visitor.expect_studio(TEXT)
+
+
+# Help to write
+
+
+def ticked(tab: Page) -> list[str]:
+    return tab.locator("[data-ticks] .there button").all_inner_texts()
+
+
+def test_ticks_show_what_the_text_seems_to_hold(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).fill("I meet a buyer who is angry.")
+    expect(tab.get_by_role("button", name="Who meets (in the text)")).to_be_visible()
+    assert [text.split()[0] for text in ticked(tab)] == ["Who", "Challenge"]
+    tab.get_by_role("button", name="Goal (not yet)").click()
+    expect(box(tab)).to_have_value("I meet a buyer who is angry.\nGoal: ")
+    expect(tab.get_by_role("button", name="Goal (not yet)")).to_be_visible()
+    tab.keyboard.type("calm")
+    expect(tab.get_by_role("button", name="Goal (in the text)")).to_be_visible()
+    expect(box(tab)).to_have_value("I meet a buyer who is angry.\nGoal: calm")
+
+
+def test_an_example_holds_all_four_parts(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    for name in tab.locator("[data-starter]").all_inner_texts():
+        tab.get_by_role("link", name=name).click()
+        expect(tab.locator("[data-ticks] .there")).to_have_count(4)
+        assert re.fullmatch(r"\[[^\]]+\]", tab.evaluate("String(getSelection())")), name
+
+
+PASTED = """Quarterly review
+Tom will show the numbers; Ana worries about the price.
+________________
+Join Zoom Meeting
+https://acme.zoom.us/j/123456789?pwd=abc
+Meeting ID: 123 456 789
+Dial by your location
++1 646 558 8656 US (New York)
+"""
+
+
+TRANSCRIPT = """WEBVTT
+
+1
+00:00:01.000 --> 00:00:04.000
+<v Ana>Too dear.</v>
+
+2
+00:00:05.000 --> 00:00:09.000
+<v Tom>Why?</v>
+"""
+
+
+def paste(tab: Page, text: str) -> None:
+    box(tab).focus()
+    tab.evaluate(
+        """text => {
+            const box = document.querySelector("[name=prompt]");
+            box.dispatchEvent(new ClipboardEvent("paste", { bubbles: true }));
+            box.setRangeText(text, box.selectionStart, box.selectionEnd, "end");
+            box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+        }""",
+        text,
+    )
+
+
+def test_a_pasted_invite_is_tidied_when_wanted(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).focus()
+    expect(tab.get_by_role("button", name="Goal (not yet)")).to_be_visible()
+    paste(tab, PASTED)
+    tab.get_by_role("button", name="Tidy it").click()
+    expect(box(tab)).to_have_value(
+        "Quarterly review\nTom will show the numbers; Ana worries about the price."
+    )
+    tab.get_by_role("button", name="Undo").click()
+    expect(box(tab)).to_have_value(PASTED)
+
+
+def test_a_pasted_transcript_keeps_who_speaks(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).focus()
+    expect(tab.get_by_role("button", name="Goal (not yet)")).to_be_visible()
+    paste(tab, TRANSCRIPT)
+    tab.get_by_role("button", name="Tidy it").click()
+    expect(box(tab)).to_have_value("Ana: Too dear.\n\nTom: Why?")
+
+
+def test_addresses_and_numbers_are_replaced_by_roles_when_wanted(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    text = "Ana (ana@acme.example), bo@acme.example, ana@acme.example, +49 30 1234567; 10,000 on 2026-11-25."
+    box(tab).fill(text)
+    offer = tab.locator("[data-offer]")
+    expect(offer).to_contain_text("2 e-mail addresses and a phone number: replace by roles?")
+    tab.get_by_role("button", name="Replace").click()
+    expect(box(tab)).to_have_value(
+        "Ana ([person 1]), [person 2], [person 1], [phone number]; 10,000 on 2026-11-25."
+    )
+    tab.get_by_role("button", name="Undo").click()
+    expect(box(tab)).to_have_value(text)
+
+
+def test_a_declined_offer_does_not_come_again(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).fill("Write to ana@acme.example.")
+    tab.get_by_role("button", name="Leave").click()
+    tab.keyboard.type(" And to bo@acme.example.")
+    tab.wait_for_timeout(1500)
+    expect(tab.locator("[data-offer]")).to_be_empty()
+
+
+def test_a_long_text_is_no_long_work(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).focus()
+    expect(tab.get_by_role("button", name="Goal (not yet)")).to_be_visible()
+    for hostile in ("a" * 50_000, "1 " * 25_000, "a@" * 25_000, " " * 50_000, ">" * 50_000):
+        paste(tab, hostile + "\nend ")
+    expect(tab.locator("[data-count]")).to_have_text(re.compile("of 10,000"), timeout=20_000)
 
 
 # What is counted

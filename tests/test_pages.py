@@ -5,7 +5,9 @@ from conftest import PUBLIC_URLS, Fetch, MakeApp, SignIn, change_sign_in
 from flask.testing import FlaskClient
 from reading import Page
 
-STARTERS = ("discovery", "objection", "feedback")
+STARTERS = (
+    "discovery", "objection", "renewal", "complaint", "feedback", "change", "interview", "negotiation"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_the_form_says_who_is_signed_in_and_where_the_text_goes(form: Page) -> N
 @pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("name", STARTERS)
 def test_a_starter_fills_the_form(client: FlaskClient, page: Fetch, name: str) -> None:
-    assert page(client, f"/?starter={name}").prompt.startswith("Situation:")
+    assert page(client, f"/?starter={name}").prompt.startswith("Who meets:")
 
 
 def test_every_starter_is_linked(form: Page) -> None:

@@ -51,6 +51,7 @@ TOO_MANY_DRAFTS = Page(
     "Too many texts are waiting for a sign-in",
     "Your text is still here. Wait a minute, then press Create scenario again.",
 )
+CANCELLED = Page("Cancelled: nothing was created", "Its text is back in the form.")
 ERASED = Page(
     "This scenario was erased",
     "Its text and its link have left the portal for good. What is in Scenario Studio stays there.",

@@ -86,7 +86,7 @@ def erase(key: UUID) -> Answer:
     log.info("a person erased a scenario", extra={"event": "launch.erased", "launch": str(key)})
     if launch.state in ("waiting", "creating") and erased and erased.prompt:
         form = PromptForm(formdata=None, data=prefill(erased.prompt, None))
-        return form_page(form, forget=[launch.form_token], cancelled=True)
+        return form_page(form, forget=[launch.form_token], note=errors.CANCELLED)
     flash(launch.form_token, "erased")
     return redirect(url_for("launches.index"), 303)
 

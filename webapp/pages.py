@@ -11,8 +11,10 @@ from jinja2 import StrictUndefined
 from . import cookies
 from .config import Settings
 from .forms import PromptForm
-from .starters import STARTERS
+from .starters import PARTS, STARTERS
 from .store.tables import Draft, Launch
+
+LONGEST_TITLE = 90
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals["public_url"] = settings.public_url
     app.jinja_env.globals["portal_origin"] = settings.origin
     app.jinja_env.globals["recorded_cookie"] = cookies.name(settings.public_url, cookies.RECORDED)
+    app.jinja_env.filters["first_line"] = first_line
     versions: dict[str, str] = {}
 
     @app.url_defaults
@@ -42,6 +45,12 @@ def init_app(app: Flask, settings: Settings) -> None:
             if name not in versions:
                 versions[name] = sha256(Path(app.static_folder, name).read_bytes()).hexdigest()[:12]
             values["v"] = versions[name]
+
+
+def first_line(text: str) -> str:
+    """Return what a text is called in a list."""
+    line = text.lstrip().partition("\n")[0].rstrip()
+    return line if len(line) <= LONGEST_TITLE else f"{line[: LONGEST_TITLE - 1].rstrip()}…"
 
 
 def form_page(
@@ -69,6 +78,7 @@ def form_page(
         forget=forget,
         send_now=send_now,
         note=note,
+        parts=PARTS,
         starters=STARTERS,
         person_key=user.key[:16] if user else "",
     )

@@ -8,26 +8,89 @@ class Starter(NamedTuple):
     text: str
 
 
+class Part(NamedTuple):
+    """What helps the agent, and the words by which a script guesses that a text holds it."""
+
+    name: str
+    words: str
+
+
+PARTS = (
+    Part(
+        "Who meets",
+        "meet meets meeting with buyer client customer prospect director manager lead colleague team "
+        "employee candidate partner patient student",
+    ),
+    Part("Goal", "goal aim want reach agree convince persuade find learn win keep close sell decide"),
+    Part("Good looks like", "good success successful well ideal ideally calm listening clear should"),
+    Part(
+        "Challenge",
+        "challenge but hard difficult tough objection objects refuses resists angry sceptical skeptical "
+        "upset doubts pushes worried impatient disappointed",
+    ),
+)
+
+
+def _starter(title: str, who: str, goal: str, good: str, challenge: str) -> Starter:
+    lines = zip((part.name for part in PARTS), (who, goal, good, challenge), strict=True)
+    return Starter(title, "\n".join(f"{name}: {text}" for name, text in lines))
+
+
 STARTERS = {
-    "discovery": Starter(
+    "discovery": _starter(
         "Discovery call",
-        "Situation: a first call with the IT director of a company that plans in spreadsheets.\n"
-        "Goal: find out what the present way costs them, and who decides.\n"
-        "Good looks like: open questions, listening, a next step with a date.\n"
-        "Challenge: the director is polite, short of time and has been disappointed by a vendor before.",
+        "I, from sales, with the IT director of [company], which plans in spreadsheets. Our first call.",
+        "Find out what the present way costs them, and who decides.",
+        "Open questions, listening, a next step with a date.",
+        "The director is polite, short of time, and was disappointed by a vendor before.",
     ),
-    "objection": Starter(
+    "objection": _starter(
         "Price objection",
-        "Situation: the last meeting before a decision; the buyer has a cheaper offer on the table.\n"
-        "Goal: keep the price, or trade every concession for something of value.\n"
-        "Good looks like: asking before answering, staying calm, naming the value in the buyer's own words.\n"
-        "Challenge: the buyer repeats the competitor's price and goes silent.",
+        "I with the buyer of [company], who has a cheaper offer on the table. The last meeting.",
+        "Keep the price, or trade every concession for something of value.",
+        "Asking before answering, staying calm, naming the value in the buyer's own words.",
+        "The buyer repeats the competitor's price and goes silent.",
     ),
-    "feedback": Starter(
+    "renewal": _starter(
+        "Renewal at risk",
+        "I, the account manager, with the new head of operations at [company], who did not choose us.",
+        "Learn what they need now, and agree on a review before the renewal.",
+        "Curiosity instead of defence, one proof of value, a date for the review.",
+        "Usage has fallen, and a competitor has offered a free trial.",
+    ),
+    "complaint": _starter(
+        "Angry customer",
+        "I, from support, with a long-standing customer whose [delivery] is a week late.",
+        "Take the complaint seriously and agree on what happens today.",
+        "Letting them finish, no excuses, one clear promise that can be kept.",
+        "The customer is loud, interrupts, and threatens to leave.",
+    ),
+    "feedback": _starter(
         "Difficult feedback",
-        "Situation: a talk with a valued colleague whose reports have been late three times.\n"
-        "Goal: say clearly what has to change, and agree on how.\n"
-        "Good looks like: facts without blame, room for an explanation, a clear agreement.\n"
-        "Challenge: the colleague feels attacked and points to other teams.",
+        "I, a team lead, with a valued colleague whose [reports] have been late three times.",
+        "Say clearly what has to change, and agree on how.",
+        "Facts without blame, room for an explanation, a clear agreement.",
+        "The colleague feels attacked and points to other teams.",
+    ),
+    "change": _starter(
+        "Unwanted change",
+        "I, a manager, with my team, who have to move to [new tool] by the end of the quarter.",
+        "Explain why, hear what worries them, and win two people to try it first.",
+        "Honest about the cost, concrete about help, no promises that are not mine to make.",
+        "The most experienced colleague says that the last change failed as well.",
+    ),
+    "interview": _starter(
+        "Job interview",
+        "I, the hiring manager, with a candidate for [role] who interviews well.",
+        "Find out how they work when things go wrong.",
+        "Questions about what they did, not what they would do; silence that lets them think.",
+        "The candidate answers smoothly and in general terms.",
+    ),
+    "negotiation": _starter(
+        "Salary talk",
+        "I, a manager, with an employee who asks for [amount] more and has another offer.",
+        "Understand what matters to them, and stay within what I may give.",
+        "Thanks without pressure, a clear frame, a next step within a week.",
+        "The employee wants an answer in this meeting.",
     ),
 }
