@@ -213,6 +213,11 @@ def test_the_form_is_what_tools_expect(client: FlaskClient, sign_in: SignIn, pag
     sign_in(client)
     form = page(client).prompt_form
     assert (form.attrs["method"], form.attrs["action"]) == ("post", "/launches")
-    assert [button.words for button in form.find("button")] == ["Create scenario"]
-    assert {control.attrs["type"] for control in form.find("input")} == {"hidden"}
+    first, *others = form.find("button")
+    assert first.words == "Create scenario"
+    assert "formaction" not in first.attrs
+    assert all("formaction" in button.attrs for button in others)
+    assert not any("name" in button.attrs for button in (first, *others))
+    shown = [control.attrs for control in form.find("input") if control.attrs["type"] != "hidden"]
+    assert [(attrs["type"], attrs["name"]) for attrs in shown] == [("file", "file")]
     assert len(form.find("textarea")) == 1
