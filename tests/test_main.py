@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from webapp.store import Store
 from webapp.store.database import migrate
+from webapp.store.pace import Pacer
 from webapp.store.tables import Launch, SignIn
 
 DAY = 24 * 3600
@@ -185,3 +186,73 @@ def test_sign_out_wants_to_know_whose(shell: Shell) -> None:
 
     assert done.returncode == 2
     assert "--person --everybody is required" in done.stderr
+
+
+def test_show_tells_what_happened_to_a_persons_scenarios(shell: Shell, sqlite_store: Store) -> None:
+    sign_in(sqlite_store, DANA)
+    record(sqlite_store, DANA)
+    record(sqlite_store, OMAR)
+    launch = sqlite_store.launches.newest(DANA, None)[0]
+
+    told = shell.run("show", "--person", DANA.upper())
+
+    assert told.returncode == 0, told.stderr
+    assert (
+        f"launch {launch.id}: waiting, asked {launch.created_at:%Y-%m-%d %H:%M:%S}, 0 attempts" in told.stdout
+    )
+    assert "launch.asked" in told.stdout
+    assert "Firefox" in told.stdout
+    assert "Talk" not in told.stdout
+    assert told.stdout.count("launch.asked") == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "portal-"], ids=["id", "request_id"])
+def test_show_tells_what_happened_to_one_launch(shell: Shell, sqlite_store: Store, prefix: str) -> None:
+    record(sqlite_store, DANA)
+    launch = sqlite_store.launches.newest(DANA, None)[0]
+
+    told = shell.run("show", "--launch", f"{prefix}{launch.id}").stdout
+
+    assert told.startswith(DANA)
+    assert f"launch {launch.id}: waiting" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--person", "nobody@acme.example"), "Nobody with the address nobody@acme.example is known"),
+        (("--launch", "7"), "7 is no launch's id"),
+        (("--launch", "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"), "There is no launch"),
+    ],
+)
+def test_show_says_when_there_is_nothing(shell: Shell, arguments: tuple[str, str], words: str) -> None:
+    assert words in shell.run("show", *arguments).stdout
+
+
+def test_resume_lifts_what_stops_everybody(shell: Shell, sqlite_store: Store) -> None:
+    record(sqlite_store, DANA)
+    launch = sqlite_store.launches.newest(DANA, None)[0]
+    pacer = Pacer(sqlite_store.database, 10, 0, "key")
+    lease = pacer.begin(launch.id, DANA)
+    assert lease
+    pacer.busy(lease, 3000)
+    assert pacer.begin(launch.id, DANA) is None
+
+    assert shell.run("resume").returncode == 0
+
+    assert pacer.begin(launch.id, DANA)
+
+
+def test_backup_copies_the_database_while_it_is_in_use(
+    shell: Shell, sqlite_store: Store, tmp_path: Path
+) -> None:
+    record(sqlite_store, DANA)
+    with sqlite_store.database.write():
+        done = shell.run("backup", str(tmp_path / "copy.db"))
+    assert done.returncode == 0, done.stderr
+
+    copy = Store(f"sqlite:///{tmp_path / 'copy.db'}")
+    assert len(copy.launches.newest(DANA, None)) == 1
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+    again = shell.run("backup", str(tmp_path / "copy.db"))
+    assert "exists: name a file that does not" in again.stderr

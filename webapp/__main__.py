@@ -1,13 +1,26 @@
 """`python -m webapp …`: what an operator does by hand."""
 
 import argparse
+from pathlib import Path
 
+from . import show
 from .config import Settings
 from .store import Store
 from .store.database import StoreUnavailable, migrate
+from .store.pace import Pacer
 
 
 def main() -> None:
+    arguments = _parser().parse_args()
+    settings = Settings()
+    try:
+        store = _store(settings)
+        print(_do(arguments, settings, store))
+    except StoreUnavailable as error:
+        raise SystemExit(f"DATABASE_URL cannot be reached ({error})") from None
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m webapp")
     commands = parser.add_subparsers(dest="command", required=True)
     erase = commands.add_parser("erase", help="erase old launches, or one person's")
@@ -16,16 +29,29 @@ def main() -> None:
     whose = sign_out.add_mutually_exclusive_group(required=True)
     whose.add_argument("--person", metavar="EMAIL")
     whose.add_argument("--everybody", action="store_true")
-    arguments = parser.parse_args()
-    settings = Settings()
-    try:
-        store = _store(settings)
-        if arguments.command == "erase":
-            print(_erase(store, settings.retention_days, arguments.person))
-        else:
-            print(_sign_out(store, arguments.person))
-    except StoreUnavailable as error:
-        raise SystemExit(f"DATABASE_URL cannot be reached ({error})") from None
+    show = commands.add_parser("show", help="what happened: launches, sign-ins and events, never a text")
+    what = show.add_mutually_exclusive_group(required=True)
+    what.add_argument("--person", metavar="EMAIL")
+    what.add_argument("--launch", metavar="ID")
+    commands.add_parser("resume", help="lift what Exec's Retry-After or a refused key has stopped")
+    backup = commands.add_parser("backup", help="copy the SQLite database while it is in use")
+    backup.add_argument("file", metavar="FILE", type=Path)
+    return parser
+
+
+def _do(arguments: argparse.Namespace, settings: Settings, store: Store) -> str:
+    match arguments.command:
+        case "erase":
+            return _erase(store, settings.retention_days, arguments.person)
+        case "sign-out":
+            return _sign_out(store, arguments.person)
+        case "show":
+            by_launch = arguments.launch is not None
+            return show.launch(store, arguments.launch) if by_launch else show.person(store, arguments.person)
+        case "resume":
+            return _resume(settings, store)
+        case _:
+            return _backup(store, arguments.file)
 
 
 def _store(settings: Settings) -> Store:
@@ -52,6 +78,23 @@ def _erase_person(store: Store, email: str) -> str:
 def _sign_out(store: Store, person: str | None) -> str:
     ended = store.sign_ins.end_all() if person is None else store.sign_ins.end_of(person)
     return f"Ended {'1 sign-in' if ended == 1 else f'{ended} sign-ins'}."
+
+
+def _resume(settings: Settings, store: Store) -> str:
+    Pacer(store.database, settings.exec_creations_per_minute, 0, "").resume()
+    return "Lifted: waiting scenarios go on as their pages ask, held ones as well."
+
+
+def _backup(store: Store, path: Path) -> str:
+    if store.database.engine.dialect.name != "sqlite":
+        raise SystemExit("The database is PostgreSQL: use pg_dump.")
+    try:
+        store.database.backup(path)
+    except FileExistsError:
+        raise SystemExit(f"{path} exists: name a file that does not.") from None
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be written ({error.strerror}).") from None
+    return f"Copied to {path}."
 
 
 def _launches(count: int) -> str:

@@ -4,6 +4,7 @@ Knows SQLite and PostgreSQL; knows nothing of what is remembered.
 """
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,14 @@ class Database:
             seen = db.execute(update(Probe).values(at=clock()))
             if not seen.rowcount:  # type: ignore[attr-defined]  # what an UPDATE returns has it
                 db.execute(insert(Probe).values(id=1, at=clock()))
+
+    def backup(self, path: Path) -> None:
+        """Copy the whole SQLite database while it is in use (SQLite's online backup). Raises `OSError`."""
+        path.touch(mode=0o600, exist_ok=False)
+        with _translated(), self.engine.connect() as connection, sqlite3.connect(path) as copy:
+            source = connection.connection.driver_connection
+            source.backup(copy)  # type: ignore[union-attr]  # sqlite3's, which is all that comes here
+        copy.close()
 
     def free_bytes(self) -> int | None:
         """Return how much room there is beside a database in a file."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from .database import Database, now_in
@@ -13,6 +13,7 @@ from .drafts import DRAFT_LIFETIME
 from .events import note
 from .launches import forget
 from .links import UNUSED
+from .people import people_with
 from .tables import Call, Draft, Event, Launch, Link, SignIn
 
 DAY = 24 * 3600
@@ -67,7 +68,7 @@ class Erasing:
         All is marked first, and so is out of sight and cannot begin a call; then it is erased.
         """
         with self.database.write() as db:
-            people = _people(db, email)
+            people = people_with(db, email)
             theirs = Launch.person.in_(people)
             mark = update(Launch).where(theirs, Launch.erased.is_(None)).values(erase_after_call=True)
             marked = db.scalars(mark.returning(Launch.id)).all()
@@ -112,13 +113,3 @@ def _erase_drafts(db: Session, launch: Launch, browser: Sequence[str], now: floa
     same = or_(Draft.form_token == launch.form_token, Draft.prompt == launch.prompt)
     theirs = or_(Draft.person == launch.person, Draft.secret_hash.in_(browser))
     db.execute(update(Draft).where(same, theirs).values(prompt="", send=False, erased=now))
-
-
-def _people(db: Session, email: str) -> Sequence[str]:
-    """Return everybody who ever had this address, by whatever provider."""
-    address = func.lower(email)  # SQLite's lower() knows ASCII only
-    launched = select(Launch.person).where(func.lower(Launch.email) == address)
-    signed_in = select(SignIn.person).where(func.lower(SignIn.email) == address)
-    acted = select(Event.person).where(func.lower(Event.email) == address, Event.person.is_not(None))
-    shared = select(Link.person).where(func.lower(Link.email) == address)
-    return db.scalars(launched.union(signed_in, acted, shared)).all()

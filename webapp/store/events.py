@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, or_, select
 from sqlalchemy.orm import Session
 
 from .database import Database, clock
-from .tables import Event
+from .tables import Event, Launch
 
 Name = Literal[
     "sign_in",
@@ -74,8 +74,9 @@ class Events:
             return db.scalars(select(Event).order_by(Event.id.desc()).limit(most)).all()
 
     def of_people(self, people: Sequence[str], most: int) -> Sequence[Event]:
-        """Return what these people did, newest first."""
-        query = select(Event).where(Event.person.in_(people))
+        """Return what these people did, and what happened to their launches, newest first."""
+        theirs = select(Launch.id).where(Launch.person.in_(people))
+        query = select(Event).where(or_(Event.person.in_(people), Event.launch_id.in_(theirs)))
         with self.database.read() as db:
             return db.scalars(query.order_by(Event.id.desc()).limit(most)).all()
 

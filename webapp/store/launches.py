@@ -1,5 +1,6 @@
 """Launches: writing an intention down before any call, finding one's own, and forgetting one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from .database import Database, now_in
 from .events import note
+from .people import people_with
 from .tables import Launch, Pace, Reason, launch_id
 
 SAME_AGAIN = 600  # seconds within which the same text from the same person is asked about
@@ -87,6 +89,22 @@ class Launches:
         if launch is None or launch.person != person or launch.erased or launch.erase_after_call:
             return None
         return launch
+
+    def any(self, key: UUID) -> Launch | None:
+        """Return anybody's launch, erased or not, for the operator."""
+        with self.database.read() as db:
+            return db.get(Launch, key)
+
+    def people(self, email: str) -> Sequence[str]:
+        """Return who ever had this address."""
+        with self.database.read() as db:
+            return people_with(db, email)
+
+    def of_people(self, people: Sequence[str], most: int) -> Sequence[Launch]:
+        """Return the newest launches of these people, erased or not, for the operator."""
+        query = select(Launch).where(Launch.person.in_(people)).order_by(Launch.created.desc()).limit(most)
+        with self.database.read() as db:
+            return db.scalars(query).all()
 
     def owner(self, key: UUID) -> str | None:
         """Return whose launch this is, or was before it was erased."""
