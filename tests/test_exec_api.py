@@ -20,6 +20,7 @@ from webapp.exec_api import (
     ExecSession,
     ExecUnavailable,
     ExecUntrusted,
+    ExecWorkspace,
     NotAMember,
     http_origins,
     is_studio_url,
@@ -237,6 +238,54 @@ def test_more_fields_than_described_do_no_harm() -> None:
         assert ask(peer) == ExecSession("7", "https://acme.app.exec.com/chat/1", is_new=True)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "1", "url": "https://acme.app.exec.com/chat/1\ud800"},
+        {"id": "\udfff", "url": "https://acme.app.exec.com/chat/1"},
+        {"id": "1", "url": "https://acme.app.exec.com/chat/1", "more": [{"\ud800": 1}]},
+    ],
+)
+def test_half_a_character_anywhere_is_not_trusted(body: object) -> None:
+    with Peer(answer_of(body)) as peer, pytest.raises(ExecUntrusted, match="half a character"):
+        ask(peer)
+
+
+# The workspace, for `check`
+
+
+def test_the_workspace_says_whose_key_it_is(sandbox: Sandbox) -> None:
+    assert client(sandbox.api_url).workspace() == ExecWorkspace("Acme", "127")
+    call = sandbox.report()["requests"][-1]
+    assert (call["method"], call["path"], call["session_id"]) == ("GET", "/rest/v1/workspace", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "becomes", "says"),
+    [
+        (
+            answer_of({"error": {"type": "authentication_error", "code": "invalid_api_key"}}, "401 No"),
+            ExecRefusedKey,
+            r"^EXEC_API_KEY is refused \(401 invalid_api_key\): make a new key in Exec under Settings > API",
+        ),
+        (
+            answer_of({"error": {"type": "authorization_error", "code": "workspace_inactive"}}, "403 No"),
+            ExecRefusedKey,
+            "the workspace is not active",
+        ),
+        (answer_of({"name": "\ud800"}), ExecUntrusted, "half a character"),
+        (answer_of({}), ExecUntrusted, r"^200 \(application/json, 2 bytes\) without a workspace"),
+        (answer_of({}, "404 No"), ExecUntrusted, r"is EXEC_API_URL right\?$"),
+        (answer_of({}, "500 No"), ExecUnavailable, "^500"),
+    ],
+)
+def test_what_keeps_the_workspace_from_answering_is_told(
+    answer: bytes, becomes: type[ExecError], says: str
+) -> None:
+    with Peer(answer) as peer, pytest.raises(becomes, match=says):
+        client(peer.url).workspace()
+
+
 def test_nobody_there_is_unavailable() -> None:
     with pytest.raises(ExecUnavailable, match="ECONNREFUSED"):
         client(f"http://127.0.0.1:{free_port()}").create_scenario_studio_session(DANA, PROMPT, "1")
@@ -282,7 +331,7 @@ def test_of_an_untrusted_address_only_the_host_is_told(url: str) -> None:
 # How long to wait
 
 
-def wait_of(*headers: str, body: object = None) -> float:
+def wait_of(*headers: str, body: object = None) -> float | None:
     with Peer(answer_of(body, "429 Too Many Requests", *headers)) as peer, pytest.raises(ExecBusy) as caught:
         ask(peer)
     return caught.value.retry_after
@@ -292,11 +341,17 @@ def in_seconds(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(
-    ("hint", "seconds"), [("7", 7), ("2.5", 2.5), ("0", 1), ("-5", 1), ("999999999", 86400)]
-)
+@pytest.mark.parametrize(("hint", "seconds"), [("7", 7), ("2.5", 2.5), ("0", 1), ("-5", 1), ("86400", 86400)])
 def test_the_header_tells_the_seconds(hint: str, seconds: float) -> None:
     assert wait_of(f"Retry-After: {hint}") == seconds
+
+
+@pytest.mark.parametrize(
+    "hint", ["86401", "86400000", "1795000000", "999999999999", "Fri, 1 Jan 2100 00:00:00 GMT"]
+)
+def test_a_wait_of_more_than_a_day_is_not_believed(hint: str) -> None:
+    assert wait_of(f"Retry-After: {hint}") is None
+    assert wait_of(f"Retry-After: {hint}", body={"retry_after": 7}) == 7
 
 
 def test_the_header_may_be_a_date() -> None:

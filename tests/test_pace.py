@@ -352,6 +352,14 @@ def test_busy_stops_everybody_for_as_long_as_exec_says(pacer: Pacer) -> None:
     assert ask(pacer, told, other) == [told, other]
 
 
+def test_a_wait_that_nobody_can_believe_is_a_growing_minute(pacer: Pacer) -> None:
+    (told,) = queue(pacer, 1)
+    for seconds in (60, 120, 240):
+        pacer.busy(take(pacer, told), None)
+        assert outlook(pacer, told).seconds == pytest.approx(seconds, abs=1)
+        let_pass(pacer, seconds + 0.1)
+
+
 def test_a_shorter_wait_does_not_end_a_longer_one(pacer: Pacer) -> None:
     first, second = queue(pacer, 2)
     leases = [take(pacer, first), take(pacer, second)]

@@ -158,6 +158,13 @@ def test_description_is_served_unchanged(box: Sandbox) -> None:
     assert response.content == DESCRIPTION.read_bytes()
 
 
+def test_the_workspace_is_told_to_the_keys_owner_only(box: Sandbox) -> None:
+    url = f"{box.url}/rest/v1/workspace"
+    described = requests.get(url, headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
+    assert described.json().keys() == {"id", "name", "url_slug", "created_at"}
+    assert requests.get(url, timeout=5).json()["error"]["code"] == "invalid_api_key"
+
+
 def test_member_gets_a_session(box: Sandbox) -> None:
     response = box.create()
     assert response.status_code == 200

@@ -4,6 +4,7 @@ Knows requests and Exec's words; knows nothing of Flask, forms or rows. The vend
 https://docs.exec.com/api-reference/scenario-studio/create-scenario-studio-session
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -46,9 +47,9 @@ class ExecRefusedKey(ExecError):
 
 
 class ExecBusy(ExecError):
-    """429: a limit of the workspace is reached. `retry_after` is in seconds."""
+    """429: a limit of the workspace is reached. `retry_after` is in seconds; None: nobody can believe it."""
 
-    def __init__(self, text: str, retry_after: float) -> None:
+    def __init__(self, text: str, retry_after: float | None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
 
@@ -70,6 +71,14 @@ class ExecSession:
     is_new: bool
 
 
+@dataclass(frozen=True)
+class ExecWorkspace:
+    """Whose key it is; `url_slug` is the first label of the studio's host."""
+
+    name: str
+    url_slug: str
+
+
 class ExecClient:
     """Holds the key and the kept connections; safe to share between threads."""
 
@@ -85,23 +94,40 @@ class ExecClient:
     def create_scenario_studio_session(self, user_email: str, prompt: str, request_id: str) -> ExecSession:
         """POST /scenario-studio. The same `request_id` returns the same session. Raises `ExecError`."""
         body = {"user_email": user_email, "prompt": prompt, "request_id": request_id}
+        return self._exec_session(self._call("POST", "/scenario-studio", body))
+
+    def workspace(self) -> ExecWorkspace:
+        """GET /workspace: whether the key works, without creating anything. Raises `ExecError`.
+
+        https://docs.exec.com/api-reference/workspace/get-workspace-info
+        """
+        response = self._call("GET", "/workspace", None)
+        answer = _whole(_json_object(response), response)
+        if not isinstance(answer.get("name"), str):
+            raise ExecUntrusted(f"{_status(response)} without a workspace: is EXEC_API_URL right?")
+        return ExecWorkspace(_sentence(answer["name"]), _sentence(answer.get("url_slug")))
+
+    def _call(self, method: str, path: str, body: object) -> Response:
         try:
-            response = self._session.post(
-                f"{self.base_url}/scenario-studio", json=body, allow_redirects=False, timeout=LIMITS.whole
+            response = self._session.request(
+                method, f"{self.base_url}{path}", json=body, allow_redirects=False, timeout=LIMITS.whole
             )
         except requests.RequestException as error:
             raise ExecUnavailable(cause(error)) from None
         if response.status_code != 200:
             raise _refusal(response)
-        return self._exec_session(response)
+        return response
 
     def _exec_session(self, response: Response) -> ExecSession:
-        answer = _json_object(response)
+        answer = _whole(_json_object(response), response)
         url = answer.get("url")
         if not isinstance(url, str):
-            raise ExecUntrusted(f"200 without a url; {_shape(response)}")
+            raise ExecUntrusted(f"{_status(response)} without a url: is EXEC_API_URL right?")
         if not is_studio_url(url, self.studio_hosts):
-            raise ExecUntrusted(f"200 with a url outside EXEC_STUDIO_HOSTS: host {_host(url)!r}")
+            raise ExecUntrusted(
+                f"200 with a url outside EXEC_STUDIO_HOSTS: host {_host(url)!r}. "
+                "If it is Exec's, add it there and restart"
+            )
         return ExecSession(str(answer.get("id", "")), url, answer.get("is_new") is not False)
 
 
@@ -151,25 +177,35 @@ def _refusal(response: Response) -> ExecError:
     if status in (400, 413, 422):
         return ExecRefusedRequest(text, _sentence(error.get("message")))
     if status in (401, 403):
-        return ExecRefusedKey(text)
+        return ExecRefusedKey(_key_refused(status, error))
     if status == 429:
-        return ExecBusy(text, _retry_after(response, error))
+        return _busy(text, response, error)
     if status >= 500 or status in (408, 409, 425):
         return ExecUnavailable(text)
-    return ExecUntrusted(f"{text}; {_shape(response)}")
+    return ExecUntrusted(f"{text} ({_status(response)}): is EXEC_API_URL right?")
 
 
-def _retry_after(response: Response, error: Mapping[str, Any]) -> float:
-    """Return seconds: the header, else `error.retry_after`, else `retry_after`; capped at a day.
+def _key_refused(status: int, error: Mapping[str, Any]) -> str:
+    code = _word(error.get("code") or error.get("type"))
+    refused = f"EXEC_API_KEY is refused ({status} {code})"
+    if code == "workspace_inactive":
+        return f"{refused}: the workspace is not active; its owner has to settle that with Exec"
+    return f"{refused}: make a new key in Exec under Settings > API, set it and restart"
 
-    The description is silent on where it stands and in which form (RFC 9110, section 10.2.3, has two).
+
+def _busy(text: str, response: Response, error: Mapping[str, Any]) -> ExecBusy:
+    """Find the wait: the header, else `error.retry_after`, else `retry_after`; seconds or a date.
+
+    The description is silent on where it stands and in which form (RFC 9110, section 10.2.3, has two). More
+    than a day is milliseconds, a time since 1970 or a mistake, and stops nobody.
     """
     hints = (response.headers.get("Retry-After"), error.get("retry_after"))
-    for hint in (*hints, _json_object(response).get("retry_after")):
-        seconds = _seconds(hint)
-        if seconds is not None:
-            return min(max(seconds, 1), LONGEST_RETRY_AFTER)
-    return DEFAULT_RETRY_AFTER
+    told = [_seconds(hint) for hint in (*hints, _json_object(response).get("retry_after"))]
+    waits = [seconds for seconds in told if seconds is not None]
+    believed = [seconds for seconds in waits if seconds <= LONGEST_RETRY_AFTER]
+    if waits and not believed:
+        return ExecBusy(f"{text}, to wait {waits[0]:.0f} s: over a day, not believed", None)
+    return ExecBusy(text, max(believed[0], 1) if believed else DEFAULT_RETRY_AFTER)
 
 
 def _seconds(hint: object) -> float | None:
@@ -193,6 +229,15 @@ def _seconds_until(date: object) -> float | None:
     return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
 
 
+def _whole(answer: dict[str, Any], response: Response) -> dict[str, Any]:
+    """Refuse half of a surrogate pair: a text to Python, which no database, page or header takes."""
+    try:
+        json.dumps(answer, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ExecUntrusted(f"{_status(response)} with half a character in it") from None
+    return answer
+
+
 def _json_object(response: Response) -> dict[str, Any]:
     try:
         answer = response.json()
@@ -201,9 +246,10 @@ def _json_object(response: Response) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _shape(response: Response) -> str:
+def _status(response: Response) -> str:
     content_type = response.headers.get("Content-Type", "no content type")
-    return f"{_word(content_type.partition(';')[0])}, {len(response.content)} bytes"
+    shape = f"{_word(content_type.partition(';')[0])}, {len(response.content)} bytes"
+    return f"{response.status_code} ({shape})"
 
 
 def _host(url: str) -> str:

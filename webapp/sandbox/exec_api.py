@@ -1,6 +1,10 @@
-"""The Exec API's one operation, written from exec-openapi.yaml and never from a client of it."""
+"""The Exec API's operation, written from exec-openapi.yaml and never from a client of it.
+
+Beside it `GET /workspace`, which the vendor's other pages describe.
+"""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +12,7 @@ from flask import Blueprint, Response, request, send_file
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from . import faults, people
-from .answers import json_answer, refusal, session_fields
+from .answers import json_answer, refusal, session_fields, studio_host
 from .raw import RawAnswer, is_gone
 from .workspace import ApiCall, Workspace, current_workspace
 
@@ -37,19 +41,37 @@ def description() -> Response:
     return send_file(DESCRIPTION, mimetype="application/yaml")
 
 
+@bp.get("/workspace", strict_slashes=False)
+def workspace_info() -> Response:
+    """Whose key it is."""
+    return _logged(_describe)
+
+
 @bp.post("/scenario-studio", strict_slashes=False)
 def create_scenario_studio_session() -> Response:
     """Create a Scenario Studio session, or return the one that has this request id."""
+    return _logged(_answer)
+
+
+def _logged(answer: Callable[[Workspace, ApiCall], Response]) -> Response:
     workspace = current_workspace()
     call = workspace.log(ApiCall.arriving(request.method, request.path))
     try:
-        response = _answer(workspace, call)
+        response = answer(workspace, call)
     except Refused as refused:
         response = refused.response
     silent = isinstance(response, RawAnswer)
     call.status = None if silent else response.status_code
     call.delivered = not silent and not is_gone(request.environ["gunicorn.socket"])
     return response
+
+
+def _describe(workspace: Workspace, _call: ApiCall) -> Response:
+    _check_key()
+    _check_limit(workspace.take(*workspace.requests))
+    slug = studio_host().partition(".")[0]
+    created_at = "2026-01-12T09:30:00Z"
+    return json_answer({"id": "w1x2y3z4a5b6", "name": "Acme", "url_slug": slug, "created_at": created_at})
 
 
 def _answer(workspace: Workspace, call: ApiCall) -> Response:

@@ -153,6 +153,9 @@ FAULTS: dict[str, Fault | Failure] = {
     "429-error": Failure("Rate limited; the wait is in error.retry_after.", rate_limited_in_error),
     "429-body": Failure("Rate limited; the wait is in retry_after.", rate_limited_in_body),
     "429-day": Failure("The daily limit is used up: Retry-After 36000.", lambda: rate_limited("36000")),
+    "429-ms": Failure(
+        "Rate limited; Retry-After in milliseconds: 86400000.", lambda: rate_limited("86400000")
+    ),
     "429-bare": Failure("Rate limited, without a word about how long.", rate_limited),
     "500": Failure("Internal error; nothing was created.", internal_error),
     "502": Failure("A proxy's HTML page: bad gateway.", page(502, "502 Bad Gateway")),
@@ -181,6 +184,9 @@ FAULTS: dict[str, Fault | Failure] = {
     "newline-url": Fault(
         "The url ends in a line break and a header.",
         with_url(lambda s: f"{answers.studio_url(s)}\r\nSet-Cookie: stolen=1"),
+    ),
+    "surrogate-url": Fault(
+        "The url holds half of a surrogate pair.", with_url(lambda s: f"{answers.studio_url(s)}?\ud800")
     ),
     "huge": Fault("A good answer in 10 MB.", huge),
     "redirect": Failure("307 to another address; a key that follows it is stolen.", redirect),

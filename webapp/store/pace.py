@@ -26,6 +26,7 @@ ABSENT = 30  # a page not seen for so long loses its place to those behind it
 VOID = 8  # so long after the promised time a place is free for the next
 HELD = 300  # one attempt in so many seconds for all held launches together
 LONGEST_BACKOFF = 60
+DISBELIEF = 60  # seconds instead of a wait that nobody can believe, doubled with each attempt
 PROBE = 3600  # under a long floor one call an hour finds out whether Exec takes new ones
 
 
@@ -132,12 +133,13 @@ class Pacer:
                 _erase_if_asked(launch, now)
             return launch
 
-    def busy(self, lease: Lease, retry_after: float) -> Launch:
-        """Note that Exec asks everybody to wait; the order stays."""
+    def busy(self, lease: Lease, retry_after: float | None) -> Launch:
+        """Note that Exec asks everybody to wait; the order stays. None: nobody can believe how long."""
+        wait = retry_after or min(DISBELIEF * 2 ** (lease.attempt - 1), PROBE)
         with self.database.write() as db:
             pace = db.get_one(Pace, 1, with_for_update=True)
             launch, now = self._leased(db, lease)
-            pace.floor, pace.access = max(pace.floor, now + retry_after), self.access
+            pace.floor, pace.access = max(pace.floor, now + wait), self.access
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, "busy", now)
                 _erase_if_asked(launch, now)
