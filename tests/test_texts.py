@@ -224,5 +224,5 @@ def test_no_name_of_a_file_is_written_down(
     caplog.set_level("INFO")
     bring(person, fields, b"Words", "Globex takeover.txt")
     bring(person, fields, b"Words", "Globex takeover.pdf")
-    assert "text of a file" in caplog.text
+    assert "a file gave 5 characters" in caplog.text
     assert not re.search("globex|words", caplog.text, re.IGNORECASE)

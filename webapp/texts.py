@@ -59,15 +59,16 @@ def cut(text: str, keep: str) -> str:
 def _text_of(name: str, stream: object) -> str:
     data = stream.getvalue() if isinstance(stream, Upload) else b""
     dropped = isinstance(stream, Upload) and stream.dropped
+    # Never its name: it may be a customer's.
+    told = {"event": "text.read", "bytes": len(data)}
     try:
         if dropped:
             raise TooLarge("too_large")
         text = files.text_of(data, name)
     except files.NoText as error:
-        # Never its name: it may be a customer's.
-        log.info("no text of a file: %s, %d bytes, .%s", error.reason, len(data), files.ending(name)[:8])
+        log.info("a file gave no text: %s", error.reason, extra=told | {"cause": error.reason})
         raise
-    log.info("text of a file: %d characters, .%s", len(text), files.ending(name)[:8])
+    log.info("a file gave %d characters", len(text), extra=told)
     return text
 
 
