@@ -17,7 +17,7 @@ PEOPLE = (
 
 
 @contextlib.contextmanager
-def a_portal(sandbox: Sandbox, directory: Path) -> Iterator[Portal]:
+def a_portal(sandbox: Sandbox, directory: Path, **settings: str) -> Iterator[Portal]:
     """A portal for a whole file of tests, without a limit on creations."""
     port = sandbox.portal_ports[-1]
     log = directory / "portal.log"
@@ -28,7 +28,7 @@ def a_portal(sandbox: Sandbox, directory: Path) -> Iterator[Portal]:
         "EXEC_CREATIONS_PER_MINUTE": "0",
         "CREATIONS_PER_PERSON_PER_HOUR": "0",
     }
-    process = run_gunicorn(port, environment | changes, log, directory)
+    process = run_gunicorn(port, environment | changes | settings, log, directory)
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "the portal")
         yield Portal(port, process, log)
