@@ -1,11 +1,11 @@
 """Shared texts: made, followed, counted and withdrawn; what a stranger may learn, and who else."""
 
 import re
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 import pytest
-from conftest import Fetch, MakeApp, SignIn, expire
+from conftest import ROOT, Fetch, MakeApp, SignIn, expire
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
@@ -436,3 +436,24 @@ def test_the_frame_tells_nothing_of_which_exist(app: Flask, page: Fetch) -> None
 def test_the_frame_opened_by_itself_leads_to_the_text(app: Flask) -> None:
     answer = app.test_client().get("/embed?s=abcdefghjk", headers={"Sec-Fetch-Dest": "document"})
     assert (answer.status_code, answer.location) == (303, "/s/abcdefghjk")
+
+
+# The guide
+
+GUIDE = (ROOT / "docs" / "links.md").read_text(encoding="utf-8")
+
+
+def test_the_guides_address_is_its_text_encoded_as_it_says(maker: FlaskClient, page: Fetch) -> None:
+    text, address = (block.strip() for block in re.findall(r"```text\n(.*?)```", GUIDE, re.DOTALL)[:2])
+    assert address.partition("?prompt=")[2].partition("&")[0] == quote(text, safe="")
+    shown = page(maker, address.removeprefix("https://scenarios.example.com"))
+    assert shown.prompt == text
+    assert shown.fields["form_token"] == "meeting-123-scenario"
+    assert create(maker, shown) == 303
+    assert "You made this at" in page(maker, address.removeprefix("https://scenarios.example.com")).main.words
+
+
+def test_the_guide_says_what_cannot_be_known_to_work() -> None:
+    recipes = GUIDE.partition("## Recipes")[2].partition("## The bookmark")[0]
+    for maker in ("Salesforce", "HubSpot", "A calendar entry", "A chat"):
+        assert f"**{maker}** (not tried)" in recipes
