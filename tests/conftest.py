@@ -431,6 +431,32 @@ def portal(sandbox: Sandbox, portal_environment: Environment, tmp_path: Path) ->
         yield start
 
 
+class Shell:
+    """Where the operator types: a directory without a `.env` file, and the portal's settings."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.environment = environment | {"PYTHONPATH": str(ROOT)}
+
+    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "webapp", *arguments]
+        environment = {name: value for name, value in (self.environment | settings).items() if value}
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def shell(tmp_path: Path, portal_environment: Environment) -> Shell:
+    return Shell(tmp_path, portal_environment(8000))
+
+
 class PostgreSQL:
     """A real server of this test run, on a socket in a directory of its own; no network port."""
 

@@ -1,11 +1,9 @@
 """`python -m webapp erase`, as an operator runs it: a process of its own, settings from the environment."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Environment, OpenStore
+from conftest import OpenStore, Shell
 from sqlalchemy import select, update
 
 from webapp.store import Store
@@ -14,32 +12,6 @@ from webapp.store.pace import Pacer
 from webapp.store.tables import Launch, SignIn
 
 DAY = 24 * 3600
-
-
-class Shell:
-    """Where the operator types: a directory without a `.env` file, and the portal's settings."""
-
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self.directory = directory
-        self.environment = environment | {"PYTHONPATH": str(ROOT)}
-
-    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "webapp", *arguments]
-        environment = {name: value for name, value in (self.environment | settings).items() if value}
-        return subprocess.run(
-            command,
-            cwd=self.directory,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-
-@pytest.fixture
-def shell(tmp_path: Path, portal_environment: Environment) -> Shell:
-    return Shell(tmp_path, portal_environment(8000))
 
 
 def record(store: Store, email: str, days_ago: float = 0) -> None:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from . import show
-from .config import Settings
+from . import check, exec_client, oidc, show, way_out
+from .config import InvalidSettings, Settings
 from .store import Store
 from .store.database import StoreUnavailable, migrate
 from .store.pace import Pacer
@@ -12,6 +12,8 @@ from .store.pace import Pacer
 
 def main() -> None:
     arguments = _parser().parse_args()
+    if arguments.command == "check":
+        raise SystemExit(_check(in_json=arguments.json))
     settings = Settings()
     try:
         store = _store(settings)
@@ -36,7 +38,20 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("resume", help="lift what Exec's Retry-After or a refused key has stopped")
     backup = commands.add_parser("backup", help="copy the SQLite database while it is in use")
     backup.add_argument("file", metavar="FILE", type=Path)
+    look = commands.add_parser("check", help="say whether this configuration will work, and what to change")
+    look.add_argument("--json", action="store_true")
     return parser
+
+
+def _check(*, in_json: bool) -> int:
+    """Print what was found; return 0 where nothing is wrong."""
+    try:
+        settings = Settings()
+        checks = [*check.run(settings, exec_client(settings), way_out(settings, oidc.LIMITS))]
+    except InvalidSettings as error:
+        checks = [check.of_setting(problem) for problem in error.problems]
+    print(check.as_json(checks) if in_json else check.report(checks))
+    return 0 if check.is_ok(checks) else 1
 
 
 def _do(arguments: argparse.Namespace, settings: Settings, store: Store) -> str:

@@ -5,11 +5,12 @@ Knows HTTP only: no key, no OpenID, no Flask. Takes nothing from the environment
 
 import errno
 import io
+import json
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -383,3 +384,42 @@ def _origins(error: BaseException) -> list[BaseException]:
         parents = (one.__cause__, one.__context__, *one.args)
         found += [p for p in parents if isinstance(p, BaseException) and p not in found]
     return found
+
+
+class Unreachable(Exception):
+    """No answer came; the text says why and which setting cures it."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a plain request got: names of heads in small letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Return the object in the body; an empty one where there is none."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def fetch(
+    transport: Transport,
+    method: str,
+    url: str,
+    *,
+    form: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Fetched:
+    """Ask once, following no redirect. Raises `Unreachable`."""
+    with Session() as http:
+        equip(http, transport)
+        try:
+            answer = http.request(method, url, data=form, headers=headers, allow_redirects=False)
+        except RequestException as error:
+            raise Unreachable(cause(error)) from None
+    return Fetched(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
