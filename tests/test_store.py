@@ -26,8 +26,9 @@ from webapp.store.database import StoreUnavailable, migrate, now_in
 from webapp.store.drafts import DRAFT_LIFETIME
 from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import PAGE, SAME_AGAIN
+from webapp.store.links import Board
 from webapp.store.pace import Pacer
-from webapp.store.tables import Base, Call, Draft, Launch, Pace, SignIn, launch_id, person_key
+from webapp.store.tables import Base, Call, Draft, Launch, Link, Pace, SignIn, launch_id, person_key
 
 DANA = person_key("https://idp.example", "acme|dana")
 OMAR = person_key("https://idp.example", "acme|omar")
@@ -995,3 +996,53 @@ def test_a_mistake_of_ours_is_not_taken_for_an_absent_database(store: Store) -> 
 
     with store.database.read() as db:
         assert db.scalars(select(Pace.id)).all() == [1]
+
+
+# --- Links
+
+
+def shared(number: int = 0) -> Link:
+    return Link(person=DANA, email=EMAIL, title=f"Renewal {number}", prompt="Goal: renew.", ask=False)
+
+
+def test_a_form_sent_many_times_at_once_makes_one_link(store: Store) -> None:
+    made = all_at_once(6, lambda _: store.links.make(shared(), "token").id)
+    assert len(set(made)) == 1
+    assert [link.id for link in store.links.of_person(DANA)] == made[:1]
+
+
+def test_the_board_counts_what_began_with_a_link(store: Store) -> None:
+    link = store.links.make(shared(), "token")
+    assert store.links.board(link.id) == Board(ready=0, waiting=0, refused=0, last=None, ever=0)
+    launches = [
+        store.launches.record(
+            OMAR, EMAIL, f"t{n}", "Goal", another=True, link=store.links.key_of(link.slug)
+        ).launch
+        for n in range(4)
+    ]
+    record(store)
+    made, refused, waiting, cancelled = (launch for launch in launches if launch)
+    make_ready(store, made)
+    refuse(store, refused)
+    store.erasing.launch(cancelled.id, OMAR)
+    with store.database.write() as db:
+        db.execute(update(Launch).where(Launch.id == waiting.id).values(due=2e9))
+    assert store.links.board(link.id) == Board(ready=1, waiting=1, refused=1, last=2e9, ever=3)
+    with store.database.write() as db:
+        db.execute(update(Launch).where(Launch.id == waiting.id).values(held=True))
+    assert store.links.board(link.id).last is None
+
+
+def test_a_link_is_found_withdrawn_and_erased(store: Store) -> None:
+    link = store.links.make(shared(), "token")
+    opened_link = store.links.open(link.slug, OMAR)
+    assert opened_link
+    assert opened_link.prompt == "Goal: renew."
+    assert not store.links.withdraw(link.id, OMAR)
+    assert store.links.withdraw(link.id, DANA)
+    assert store.links.key_of(link.slug) is None
+    gone = store.links.open(link.slug, OMAR)
+    assert gone
+    assert (gone.title, gone.prompt) == ("", "")
+    assert store.erasing.person(EMAIL).links == 1
+    assert store.links.open(link.slug, OMAR) is None
