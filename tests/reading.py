@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from webapp import ROOT
 from webapp.config import Settings
 
 VOID = frozenset(
@@ -214,7 +214,7 @@ def _check_own_address(address: str, app: Flask, method: str) -> None:
     assert parts.path.startswith(f"{base}/"), f"{address} is not below {base or '/'}"
     endpoint, values = app.url_map.bind("localhost").match(parts.path.removeprefix(base), method=method)
     if endpoint == "static":
-        assert Path(str(app.static_folder), values["filename"]).is_file(), f"{address} is not a file"
+        assert (ROOT / "static" / values["filename"]).is_file(), f"{address} is not a file"
 
 
 def _settings(app: Flask) -> Settings:

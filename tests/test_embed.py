@@ -110,8 +110,8 @@ def test_only_framed_pages_carry_what_isolated_pages_want(make_app: MakeApp, coe
     for path in FRAMED:
         headers = client.get(path).headers
         assert headers.get("Cross-Origin-Embedder-Policy") == ("require-corp" if coep else None)
-        assert headers.get("Cross-Origin-Resource-Policy") == ("cross-origin" if coep else None)
-    assert "Cross-Origin-Resource-Policy" not in client.get("/").headers
+        assert headers.get("Cross-Origin-Resource-Policy") == ("cross-origin" if coep else "same-origin")
+    assert client.get("/").headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 def test_no_page_cuts_openers(client: FlaskClient) -> None:

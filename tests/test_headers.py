@@ -65,6 +65,12 @@ def test_every_answer_is_taken_for_what_it_says(answers: list[tuple[Rule, TestRe
         assert "Cross-Origin-Opener-Policy" not in answer.headers, rule
 
 
+def test_only_static_files_may_be_used_by_other_sites(answers: list[tuple[Rule, TestResponse]]) -> None:
+    for rule, answer in answers:
+        policy = "cross-origin" if rule.endpoint == "static" else "same-origin"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == policy, rule
+
+
 def test_no_answer_but_a_static_file_is_kept(answers: list[tuple[Rule, TestResponse]]) -> None:
     for rule, answer in answers:
         kept = answer.headers["Cache-Control"]

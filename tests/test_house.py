@@ -37,6 +37,7 @@ BOTTOM = {
 HOMES = {
     "alembic": {"env", "store", "versions"},
     "authlib": {"oidc"},
+    "brotli": {"static_files"},
     "docx": {"file_text"},
     "icalendar": {"file_text"},
     "idna": {"addresses"},

@@ -23,6 +23,7 @@ from . import (
     ops,
     pages,
     sign_ins,
+    static_files,
     texts,
 )
 from .bodies import Bodies, Request
@@ -46,13 +47,14 @@ LARGEST_POST = 2 * 1024 * 1024  # bytes
 
 def create_app(settings: Settings) -> Flask:
     """Build the portal from its settings, on a database that is up to date."""
-    app = Flask(__name__, template_folder=ROOT / "templates", static_folder=ROOT / "static")
+    app = Flask(__name__, template_folder=ROOT / "templates", static_folder=None)
     app.request_class = Request
     logs.configure(settings.log_format, derived_key(settings))
     app.extensions["portal"] = build(settings)
     configure(app, settings)
     logs.init_app(app, settings.trusted_proxies, urlsplit(settings.origin).netloc)
     pages.init_app(app, settings)
+    static_files.init_app(app, ROOT / "static")
     send_headers(app, settings)
     errors.init_app(app)
     auth.init_app(app)

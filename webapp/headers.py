@@ -5,7 +5,7 @@ Knows pages only by what they ask for on `g`; imports nothing of the portal.
 
 from flask import Flask, Response, g, request
 
-STATIC_LIFETIME = 365 * 24 * 3600
+YEAR = 365 * 24 * 3600
 
 
 def init_app(
@@ -25,7 +25,9 @@ def init_app(
             response.headers["X-Frame-Options"] = "DENY"
         elif coep:
             response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
-            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        # `same-origin` kills the style and script of a sandboxed frame, which has no origin.
+        shared = _is_static(response) or (framed and coep)
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if shared else "same-origin"
         # Stricter than this, posts carry `Origin: null` and our own check refuses them.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -33,8 +35,9 @@ def init_app(
             "camera=(), microphone=(), geolocation=(), browsing-topics=()"
         )
         if https:
-            response.headers["Strict-Transport-Security"] = f"max-age={STATIC_LIFETIME}"
-        _set_cache(response)
+            response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
+        if not _is_static(response):  # which says itself how long it is kept
+            response.headers["Cache-Control"] = "no-store"
         return response
 
 
@@ -49,10 +52,5 @@ def _policy(studio_origins: tuple[str, ...], ancestors: tuple[str, ...]) -> str:
     )
 
 
-def _set_cache(response: Response) -> None:
-    if request.endpoint == "static":
-        # With `?v=` the address changes with the content; a module that imports another leaves it out.
-        kept = f"public, max-age={STATIC_LIFETIME}, immutable" if "v" in request.args else "no-cache"
-        response.headers["Cache-Control"] = kept
-    else:
-        response.headers["Cache-Control"] = "no-store"
+def _is_static(response: Response) -> bool:
+    return request.endpoint == "static" and response.status_code in (200, 304)

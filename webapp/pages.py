@@ -1,9 +1,7 @@
-"""What every page shares: words for all templates and addresses of static files."""
+"""What every page shares: words for all templates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 
 from flask import Flask, g, render_template
 from jinja2 import StrictUndefined
@@ -35,16 +33,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals["portal_origin"] = settings.origin
     app.jinja_env.globals["recorded_cookie"] = cookies.name(settings.public_url, cookies.RECORDED)
     app.jinja_env.filters["first_line"] = first_line
-    versions: dict[str, str] = {}
-
-    @app.url_defaults
-    def add_version(endpoint: str, values: dict[str, str]) -> None:
-        """Let a static file's address change with its content, so that browsers may keep it for good."""
-        if endpoint == "static" and app.static_folder:
-            name = values["filename"]
-            if name not in versions:
-                versions[name] = sha256(Path(app.static_folder, name).read_bytes()).hexdigest()[:12]
-            values["v"] = versions[name]
 
 
 def first_line(text: str) -> str:
