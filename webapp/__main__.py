@@ -19,7 +19,7 @@ def main() -> None:
         store = _store(settings)
         print(_do(arguments, settings, store))
     except StoreUnavailable as error:
-        raise SystemExit(f"DATABASE_URL cannot be reached ({error})") from None
+        raise SystemExit(f"DATABASE_URL: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

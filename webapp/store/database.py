@@ -1,47 +1,53 @@
-"""The database itself: engine, clock, transactions, migration, and what counts as an outage.
+"""The database itself: clock, transactions, migration, the end.
 
 Knows SQLite and PostgreSQL; knows nothing of what is remembered.
 """
 
+import logging
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import SQLITE_CORRUPT, SQLITE_ERROR, SQLITE_NOTADB
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    URL,
     Connection,
     Engine,
     Float,
     NullPool,
-    create_engine,
-    event,
     func,
     insert,
+    inspect,
     make_url,
     select,
+    text,
     update,
 )
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from .tables import Probe
+from . import postgresql, sqlite
+from .outages import StoreUnavailable as StoreUnavailable  # noqa: PLC0414  # views find it here
+from .outages import outage, place, tell
+from .tables import Base, Probe
 
 # Two processes on each of three machines stay below PostgreSQL's 100 connections.
 POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 10}
 MIGRATION_LOCK = 0x5CE4A210  # any number of our own, for PostgreSQL's advisory locks
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+PATIENCE = 15  # seconds for a database that is away or starting
 
-
-class StoreUnavailable(Exception):
-    """The database is away, locked or full: nothing was recorded, and trying again later is right."""
+log = logging.getLogger(__name__)
 
 
 class clock(FunctionElement[float]):  # noqa: N801  # reads like SQL's own functions
@@ -64,20 +70,20 @@ def _sqlite_clock(*_: object, **__: object) -> str:
 class Database:
     """Transactions on one database. Raises `StoreUnavailable`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **options: Any) -> None:  # noqa: ANN401  # SQLAlchemy's own
         self.url = url
-        self.engine = engine(url)
+        self.engine = engine(url, **options)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with _translated(), Session(self.engine, expire_on_commit=False) as db:
+        with _translated(self.engine.url), Session(self.engine, expire_on_commit=False) as db:
             yield db
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a writing transaction; it ends with the block."""
         writing = self.engine.execution_options(writes=True)
-        with _translated(), Session(writing, expire_on_commit=False) as db, db.begin():
+        with _translated(self.engine.url), Session(writing, expire_on_commit=False) as db, db.begin():
             yield db
 
     def probe(self) -> None:
@@ -97,10 +103,29 @@ class Database:
 
     def free_bytes(self) -> int | None:
         """Return how much room there is beside a database in a file."""
-        path = self.engine.url.database
-        if self.engine.dialect.name != "sqlite" or not path:
-            return None
-        return shutil.disk_usage(Path(path).parent).free
+        path = self.file
+        return shutil.disk_usage(path.parent).free if path else None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database."""
+        return sqlite.file_of(self.engine.url) if self.engine.dialect.name == "sqlite" else None
+
+    def backup(self, copy: Path) -> None:
+        """Copy a SQLite database while it is in use. Raises `StoreUnavailable`, and `OSError` for `copy`."""
+        path, url = self.file, self.engine.url
+        if path is None:
+            raise tell(url, "only SQLite is copied here; for PostgreSQL use pg_dump")
+        if copy.exists() and copy.samefile(path):
+            raise tell(url, "a copy cannot take the place of the database itself")
+        try:
+            sqlite.backup(path, copy)
+        except sqlite3.Error as error:
+            raise tell(url, str(error), error.sqlite_errorname) from None
+
+    def close(self) -> None:
+        """Close what is open; the last to do so on SQLite leaves one file that holds everything."""
+        self.engine.dispose()
 
 
 def now_in(db: Session) -> float:
@@ -109,78 +134,109 @@ def now_in(db: Session) -> float:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(url: URL) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if not _is_outage(error):
+        told = outage(error, url)
+        if told is None:
             raise
-        # SQLite calls everything an operational error; its own name says whether it is locked or full.
-        raise StoreUnavailable(getattr(cause, "sqlite_errorname", type(cause).__name__)) from None
+        raise told from None
 
 
-def _is_outage(error: DBAPIError | PoolTimeout) -> bool:
-    """Whether the database is to blame: away, locked, full, damaged or read-only."""
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
-    if code in (SQLITE_CORRUPT, SQLITE_NOTADB):
-        return True
-    # To SQLite a mistake in a statement is an operational error too; PostgreSQL's internal one is what a
-    # former primary answers that now only reads.
-    outage = isinstance(error, (OperationalError, InterfaceError, InternalError, PoolTimeout))
-    return outage and code != SQLITE_ERROR
-
-
-def engine(url: str, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's own
-    """Return an engine that connects when it is first used."""
-    address = make_url(url.replace("postgres://", "postgresql://", 1))
+def engine(url: str, *, limited: bool = True, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's own
+    """Return an engine that connects when it is first used; `limited`: no statement takes long."""
+    address = _address(url)
     if address.get_backend_name() == "sqlite":
-        return _sqlite(address, **options)
-    address = address.set(drivername="postgresql+psycopg")
+        return sqlite.engine(address, **(options or POOL))
     pooled = {**POOL, "pool_pre_ping": True, "pool_recycle": 1800}
-    waits = {"connect_timeout": 4, "options": "-c statement_timeout=10000 -c lock_timeout=8000"}
-    return create_engine(address, hide_parameters=True, connect_args=waits, **(options or pooled))
+    return postgresql.engine(address, limited=limited, **(options or pooled))
 
 
-def _sqlite(address: Any, **options: Any) -> Engine:  # noqa: ANN401
-    if address.database:
-        try:
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailable(type(error).__name__) from None
-    waits = {"timeout": 8}
-    made = create_engine(address, hide_parameters=True, connect_args=waits, **(options or POOL))
-
-    @event.listens_for(made, "connect")
-    def prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # sqlite3's
-        connection.isolation_level = None  # or Python begins transactions by itself, too late
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # what was said to be safe survives a power cut
-
-    @event.listens_for(made, "begin")
-    def begin(connection: Connection) -> None:
-        # Read, then write, in a plain BEGIN: two processes read the same state and one update is lost.
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return made
+def _address(url: str) -> URL:
+    address = make_url(url.replace("postgres://", "postgresql://", 1))
+    return address if address.get_backend_name() == "sqlite" else address.set(drivername="postgresql+psycopg")
 
 
-def migrate(url: str, patience: float = 15) -> None:
-    """Bring the tables up to date, once, however many processes start together. Raises `StoreUnavailable`."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
-    own = engine(url, poolclass=NullPool)
-    give_up = time.monotonic() + patience
+def migrate(url: str, patience: float = PATIENCE) -> None:
+    """Bring the tables up to date, once, however many processes start together, and write to them.
+
+    Waits only for what waiting may cure. Raises `StoreUnavailable`.
+    """
+    give_up, told = time.monotonic() + patience, False
     while True:
         try:
-            with _translated(), own.execution_options(writes=True).begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-                return
-        except StoreUnavailable:
-            if time.monotonic() > give_up:
+            return _bring_up_to_date(url)
+        except StoreUnavailable as error:
+            if time.monotonic() >= give_up or not _may_pass(error, url):
                 raise
-            time.sleep(1)
+            if not told:
+                log.warning("waiting for the database: %s", error, extra={"event": "database.away"})
+            told = True
+        time.sleep(1)
+
+
+def _may_pass(error: StoreUnavailable, url: str) -> bool:
+    if error.may_pass is None:
+        return postgresql.may_come(_address(url))
+    return error.may_pass
+
+
+def _bring_up_to_date(url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision for script in scripts.walk_revisions()}
+    database = Database(url, poolclass=NullPool)
+    with database.read() as db:  # under the pages' limits: a frozen server is told here
+        found = MigrationContext.configure(db.connection()).get_current_revision()
+    if found is not None and found not in known:
+        _serve_newer(database, found)
+    elif found != scripts.get_current_head():
+        _upgrade(url, config)
+    database.probe()
+
+
+def _upgrade(url: str, config: Config) -> None:
+    """Migrate in one transaction, which may take as long as it needs."""
+    own = engine(url, limited=False, poolclass=NullPool)
+    with _translated(own.url), own.execution_options(writes=True).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            # Whoever waits for a table's lock holds up all pages that come after.
+            connection.execute(text("SET LOCAL lock_timeout = '4s'"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _serve_newer(database: Database, found: str) -> None:
+    """See that it was a newer release, which only adds. Raises `StoreUnavailable` where it was not."""
+    with database.read() as db:
+        missing = _missing(db.connection())
+    where = place(database.engine.url)
+    if missing:
+        raise StoreUnavailable(
+            f"{where}: its alembic_version {found} is not of this release, and {missing[0]} is missing:"
+            " another application's database? Give the portal one of its own"
+        )
+    log.warning(
+        "%s: a newer release has migrated it (to %s); this one serves it as it is",
+        where,
+        found,
+        extra={"event": "database.newer"},
+    )
+
+
+def _missing(connection: Connection) -> list[str]:
+    """Return the tables and columns that this release needs and does not find."""
+    there = inspect(connection)
+    found = {name: {column["name"] for column in there.get_columns(name)} for name in there.get_table_names()}
+    needed = Base.metadata.sorted_tables
+    return [table.name for table in needed if table.name not in found] + [
+        f"{table.name}.{column.name}"
+        for table in needed
+        for column in table.columns
+        if column.name not in found.get(table.name, {column.name})
+    ]

@@ -1,0 +1,208 @@
+"""What the database side tells operators, and that it waits neither in vain nor for ever."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import PostgreSQL, free_port, wait_until
+from psycopg import sql
+from sqlalchemy import make_url, text
+
+from webapp.store import Store
+from webapp.store.database import StoreUnavailable, migrate
+from webapp.store.outages import cleaned
+
+WAITING = "waiting for the database"
+
+
+def complaint(url: str) -> StoreUnavailable:
+    """What stops a start on this database."""
+    with pytest.raises(StoreUnavailable) as caught:
+        migrate(url)
+    return caught.value
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[Store]:
+    store = Store(url)
+    try:
+        yield store
+    finally:
+        store.database.close()
+
+
+@contextlib.contextmanager
+def role(postgresql: PostgreSQL, name: str, password: str = "") -> Iterator[None]:
+    """A role without privileges, which must give a password if it has one."""
+    rules = postgresql.data / "pg_hba.conf"
+    before = rules.read_text()
+    create = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+    with psycopg.connect(postgresql.server.get_uri(), autocommit=True) as connection:
+        connection.execute(create.format(sql.Identifier(name), sql.Literal(password or None)))
+    if password:
+        rules.write_text(f"local all {name} scram-sha-256\n{before}")
+        postgresql.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        rules.write_text(before)
+        with psycopg.connect(postgresql.server.get_uri(), autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(name)))
+
+
+# --- The cause is told, and only what waiting may cure is waited for
+
+
+def test_an_unknown_database_is_told_at_once(
+    postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = str(complaint(postgresql.server.get_uri("never_made")))
+
+    assert "database never_made: " in told
+    assert 'database "never_made" does not exist' in told
+    assert WAITING not in caplog.text
+
+
+def test_a_wrong_password_is_told_at_once_and_never_shown(
+    postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgresql.database() as url, role(postgresql, "portal", "right-password"):
+
+        def allowed() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(url.replace("postgres:@", "portal:@")).close()
+                return False
+            return True
+
+        wait_until(allowed, "the password rule")
+        told = str(complaint(url.replace("postgres:@", "portal:wrong-password@")))
+        migrate(url.replace("postgres:@", "postgres:@"))
+
+    assert 'password authentication failed for user "portal"' in told
+    assert "wrong-password" not in told + caplog.text
+    assert WAITING not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://u:pa.ss@no-such-host.invalid/x", "no-such-host.invalid"),
+        ("postgresql://u:pa.ss@localhost/x?sslmode=sometimes", 'invalid sslmode value: "sometimes"'),
+        ("postgresql://u:pa.ss@localhost/x?foo=bar", 'invalid connection option "foo"'),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_told_at_once(
+    address: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = str(complaint(address))
+
+    assert said in told
+    assert "pa.ss" not in told
+    assert WAITING not in caplog.text
+
+
+def test_a_role_that_cannot_create_is_told_what_it_needs(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url, role(postgresql, "weak"):
+        told = complaint(url.replace("postgres:@", "weak:@"))
+
+    assert told.code == "42501"
+    assert "permission denied for schema public (42501)" in str(told)
+    assert "GRANT USAGE, CREATE ON SCHEMA public" in str(told)
+
+
+def test_a_server_that_only_reads_stops_the_start(
+    postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgresql.database() as url:
+        migrate(url)
+        told = complaint(url + "&options=-c%20default_transaction_read_only=on")
+
+    assert told.code == "25006"
+    assert "DATABASE_URL must name the primary" in str(told)
+    assert WAITING not in caplog.text
+
+
+def test_too_many_connections_are_told(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url, role(postgresql, "crowd"):
+        postgresql.execute("ALTER ROLE crowd CONNECTION LIMIT 0")
+        told = str(complaint(url.replace("postgres:@", "crowd:@")))
+
+    assert "too many connections" in told
+
+
+def test_a_server_that_is_away_is_waited_for(
+    postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    with postgresql.database() as url, ThreadPoolExecutor(1) as operator:
+        with postgresql.stopped():
+            start = operator.submit(migrate, url, 60)
+            wait_until(lambda: WAITING in caplog.text, "the word that it waits")
+        start.result(60)
+        assert caplog.text.count(WAITING) == 1
+        with opened(url) as store:
+            store.database.probe()
+
+
+def test_nobody_there_is_told_after_the_patience() -> None:
+    with pytest.raises(StoreUnavailable, match="refused"):
+        migrate(f"postgresql://u:secret@127.0.0.1:{free_port()}/x", patience=0)
+
+
+@pytest.mark.parametrize("password", ["planted", "pl@nted/with:all", "pl%40nted"])
+def test_no_piece_of_a_password_is_told(password: str) -> None:
+    url = make_url("postgresql://portal@db/portal").set(password=password)
+
+    said = cleaned(f"could not translate {password!r}, {password.rpartition('@')[2]}\n\tat all\x00", url)
+
+    assert not any(piece in said for piece in ("planted", "nted", "with", "pl@", "all"))
+
+
+def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "portal.db"
+    migrate(f"sqlite:///{path}")
+
+    told = complaint(f"sqlite:///file:{path}?mode=ro&uri=true")
+
+    assert (told.code or "").startswith("SQLITE_READONLY")
+    assert "let the portal's user write the file" in str(told)
+
+
+def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(b"Not a database. " * 200)
+
+    assert complaint(f"sqlite:///{tmp_path / 'notes.txt'}").code == "SQLITE_NOTADB"
+
+
+# --- An older release on a newer database
+
+
+def test_an_older_release_serves_what_a_newer_one_has_migrated(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrate(database_url)
+    with opened(database_url) as store:
+        with store.database.write() as db:
+            db.execute(text("ALTER TABLE launches ADD COLUMN of_tomorrow VARCHAR"))
+            db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+        migrate(database_url)
+
+        assert store.launches.record("dana", "dana@acme.example", "token", "Talk", another=False).launch
+    assert "a newer release has migrated it (to 9999)" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_another_applications_database_stops_the_start(database_url: str) -> None:
+    with opened(database_url) as store, store.database.write() as db:
+        db.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        db.execute(text("INSERT INTO alembic_version VALUES ('ab12')"))
+
+    told = str(complaint(database_url))
+
+    assert "alembic_version ab12 is not of this release" in told
+    assert "Give the portal one of its own" in told
