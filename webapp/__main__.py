@@ -6,7 +6,7 @@ from pathlib import Path
 from . import check, exec_client, oidc, show, way_out
 from .config import InvalidSettings, Settings
 from .store import Store
-from .store.database import StoreUnavailable, migrate
+from .store.database import Database, StoreUnavailable, migrate
 from .store.pace import Pacer
 
 
@@ -16,8 +16,10 @@ def main() -> None:
         raise SystemExit(_check(in_json=arguments.json))
     settings = Settings()
     try:
-        store = _store(settings)
-        print(_do(arguments, settings, store))
+        if arguments.command == "backup":
+            print(_backup(Database(settings.database_url.get_secret_value()), arguments.file))
+        else:
+            print(_do(arguments, settings, _store(settings)))
     except StoreUnavailable as error:
         raise SystemExit(f"DATABASE_URL: {error}") from None
 
@@ -63,10 +65,8 @@ def _do(arguments: argparse.Namespace, settings: Settings, store: Store) -> str:
         case "show":
             by_launch = arguments.launch is not None
             return show.launch(store, arguments.launch) if by_launch else show.person(store, arguments.person)
-        case "resume":
-            return _resume(settings, store)
         case _:
-            return _backup(store, arguments.file)
+            return _resume(settings, store)
 
 
 def _store(settings: Settings) -> Store:
@@ -100,11 +100,9 @@ def _resume(settings: Settings, store: Store) -> str:
     return "Lifted: waiting scenarios go on as their pages ask, held ones as well."
 
 
-def _backup(store: Store, path: Path) -> str:
-    if store.database.engine.dialect.name != "sqlite":
-        raise SystemExit("The database is PostgreSQL: use pg_dump.")
+def _backup(database: Database, path: Path) -> str:
     try:
-        store.database.backup(path)
+        database.backup(path)
     except FileExistsError:
         raise SystemExit(f"{path} exists: name a file that does not.") from None
     except OSError as error:

@@ -93,14 +93,6 @@ class Database:
             if not seen.rowcount:  # type: ignore[attr-defined]  # what an UPDATE returns has it
                 db.execute(insert(Probe).values(id=1, at=clock()))
 
-    def backup(self, path: Path) -> None:
-        """Copy the whole SQLite database while it is in use (SQLite's online backup). Raises `OSError`."""
-        path.touch(mode=0o600, exist_ok=False)
-        with _translated(), self.engine.connect() as connection, sqlite3.connect(path) as copy:
-            source = connection.connection.driver_connection
-            source.backup(copy)  # type: ignore[union-attr]  # sqlite3's, which is all that comes here
-        copy.close()
-
     def free_bytes(self) -> int | None:
         """Return how much room there is beside a database in a file."""
         path = self.file
@@ -115,9 +107,11 @@ class Database:
         """Copy a SQLite database while it is in use. Raises `StoreUnavailable`, and `OSError` for `copy`."""
         path, url = self.file, self.engine.url
         if path is None:
-            raise tell(url, "only SQLite is copied here; for PostgreSQL use pg_dump")
-        if copy.exists() and copy.samefile(path):
-            raise tell(url, "a copy cannot take the place of the database itself")
+            raise tell(url, "only a SQLite file is copied here; for PostgreSQL use pg_dump")
+        if not path.exists():
+            raise tell(url, "there is no such file", "SQLITE_CANTOPEN")
+        if copy.exists():
+            raise FileExistsError(copy)
         try:
             sqlite.backup(path, copy)
         except sqlite3.Error as error:

@@ -1,6 +1,5 @@
 """SQLite as a file: who may read it, how it is opened, closed whole and copied while in use."""
 
-import os
 import sqlite3
 import stat
 from contextlib import closing, suppress
@@ -16,14 +15,9 @@ OWNER = stat.S_IRUSR | stat.S_IWUSR
 
 
 def engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's own
-    """Return an engine on this file. Raises `StoreUnavailable` where no file can be made."""
-    path = file_of(url)
-    if path:
-        try:
-            _keep_private(path)
-        except OSError as error:
-            raise tell(url, error.strerror or type(error).__name__, "SQLITE_CANTOPEN") from None
+    """Return an engine on this file, which is made when it is first used."""
     made = create_engine(url, hide_parameters=True, connect_args={"timeout": 8}, **options)
+    event.listen(made, "do_connect", lambda *_: _keep_private(url))
     event.listen(made, "connect", _prepare)
     event.listen(made, "begin", _begin)
     return made
@@ -35,14 +29,25 @@ def file_of(url: URL) -> Path | None:
     return None if name in ("", ":memory:") or name.startswith("file:") else Path(name)
 
 
-def _keep_private(path: Path) -> None:
-    """Let nobody but the portal's user read texts and addresses, in files of an earlier release as well."""
+def _keep_private(url: URL) -> None:
+    """Let nobody but its user read the file. Raises `StoreUnavailable` where none can be made."""
+    path = file_of(url)
+    try:
+        if path:
+            _make_private(path)
+    except OSError as error:
+        raise tell(url, error.strerror or type(error).__name__, "SQLITE_CANTOPEN") from None
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, or take from one of an earlier release what others may do."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, OWNER))
+        path.touch(mode=OWNER)
     for name in (path.with_name(path.name + ending) for ending in BESIDE):
         with suppress(FileNotFoundError, PermissionError):  # gone, or somebody else's to change
-            name.chmod(OWNER)
+            if name.is_file():
+                name.chmod(OWNER)
 
 
 def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # sqlite3's
@@ -63,7 +68,8 @@ def backup(path: Path, copy: Path) -> None:
     One file without anything beside it, which only its owner can read.
     """
     part = copy.with_name(f"{copy.name}.part")
-    os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, OWNER))
+    part.unlink(missing_ok=True)
+    part.touch(mode=OWNER)
     try:
         with (
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
