@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
-VALUES = {"key": ID, "filename": "portal.css"}
+VALUES = {"key": ID, "filename": "portal.css", "slug": "abcdefghjk"}
 
 
 def addresses(app: Flask) -> Iterator[tuple[str, str, Rule]]:
