@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import (
+    admin,
     auth,
     cookies,
     drafts,
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> Flask:
     send_headers(app, settings)
     errors.init_app(app)
     auth.init_app(app)
-    for resource in (launches, drafts, texts, links, embed, sign_ins, ops):
+    for resource in (admin, launches, drafts, texts, links, embed, sign_ins, ops):
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
     return app
@@ -72,9 +73,10 @@ def derived_key(settings: Settings) -> bytes:
 def build(settings: Settings) -> Portal:
     """Put the parts together; nothing of them knows Flask."""
     store = open_store(settings)
-    provider = Provider(settings, way_out(settings, oidc.LIMITS))
+    transport = way_out(settings, oidc.LIMITS)
+    provider = Provider(settings, transport)
     health = Health(store.database)
-    return Portal(settings, store, pacer(settings, store), exec_client(settings), provider, health)
+    return Portal(settings, store, pacer(settings, store), exec_client(settings), provider, transport, health)
 
 
 def configure(app: Flask, settings: Settings) -> None:

@@ -155,6 +155,7 @@ List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
 Count = Annotated[int, Field(ge=0)]
 Domains = Annotated[List, AfterValidator(_one_by_one(HOST, "acme.com,acme.co.uk"))]
+Emails = Annotated[List, AfterValidator(_one_by_one(r"[^@\s]+@[^@\s]+", "jane@acme.com,omar@acme.com"))]
 Hosts = Annotated[List, AfterValidator(_one_by_one(rf"(\*\.)?{HOST}(:\d{{1,5}})?", "*.app.exec.com"))]
 Origins = Annotated[List, AfterValidator(_origins)]
 Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
@@ -191,6 +192,7 @@ class Settings(BaseSettings):
     oidc_email_claim: str = "email"
     allowed_email_domains: Domains = ()
     allowed_groups: List = ()
+    admin_emails: Emails = ()
     oidc_trust_unverified_email: Annotated[bool, Field(validate_default=True)] = False
 
     exec_api_key: Annotated[Secret, AfterValidator(_exec_key)]

@@ -23,6 +23,7 @@ from .transport import Limits, Transport, cause, equip
 LIMITS = Limits(connect=4, whole=20, size=64 * 1024)
 DEFAULT_RETRY_AFTER = 60
 LONGEST_RETRY_AFTER = 24 * 3600
+DAILY_LIMIT = 1000  # calls a day and workspace, as the vendor documents it
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
 

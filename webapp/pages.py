@@ -29,6 +29,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["support_contact"] = settings.support_contact
+    app.jinja_env.globals["admin_emails"] = settings.admin_emails
     app.jinja_env.globals["public_url"] = settings.public_url
     app.jinja_env.globals["portal_origin"] = settings.origin
     app.jinja_env.globals["recorded_cookie"] = cookies.name(settings.public_url, cookies.RECORDED)

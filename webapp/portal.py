@@ -12,6 +12,7 @@ from .health import Health
 from .oidc import Provider
 from .store import Store
 from .store.pace import Pacer
+from .transport import Transport
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Portal:
     pacer: Pacer
     exec: ExecClient
     provider: Provider
+    transport: Transport  # the way out to the provider
     health: Health
 
 

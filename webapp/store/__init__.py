@@ -7,6 +7,7 @@ from .database import Database
 from .drafts import Drafts
 from .erasing import Erasing
 from .events import Events
+from .figures import Figures
 from .launches import Launches
 from .links import Links
 from .sign_ins import SignIns
@@ -22,4 +23,5 @@ class Store:
         self.drafts = Drafts(self.database)
         self.sign_ins = SignIns(self.database)
         self.events = Events(self.database)
+        self.figures = Figures(self.database)
         self.erasing = Erasing(self.database)
