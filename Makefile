@@ -4,22 +4,28 @@ export PYTHON ?= python3
 export PORT ?= 8000
 export SANDBOX_PORT ?= 8001
 
-.PHONY: demo test check bench lock .venv
+.PHONY: help demo test check .venv lock
 
-demo: .venv
+help: ## say what there is to run
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv ## serve the portal with its sandbox; PORT=8000 SANDBOX_PORT=8001 change the ports
 	@exec .venv/bin/python -m webapp.sandbox demo
 
-test: .venv/dev.stamp
+# QUICK=1: no browser but Chromium, nothing that takes minutes of real time.
+export QUICK
+
+test: .venv/dev.stamp ## run all tests; QUICK=1 leaves out other browsers and minutes-long faults
 	@sh .ci/setup.sh engines
 	@.venv/bin/python -m pytest
 
-check: .venv/dev.stamp
+check: .venv/dev.stamp ## run formatter, linter and type checker
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 
 # A stamp is written when its step has succeeded, so that an interrupted one is not taken for done.
-.venv: .venv/runtime.stamp
+.venv: .venv/runtime.stamp ## set up what the portal runs on
 
 .venv/runtime.stamp: requirements.txt
 	@sh .ci/setup.sh runtime
@@ -31,6 +37,6 @@ check: .venv/dev.stamp
 compile = .venv/bin/uv pip compile --quiet $(LOCK) --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml
 
-lock: .venv/dev.stamp
+lock: .venv/dev.stamp ## pin the dependencies of pyproject.toml anew; LOCK=--upgrade takes newer ones
 	$(compile) -o requirements.txt
 	$(compile) --group dev -c requirements.txt -o requirements-dev.txt

@@ -22,6 +22,7 @@ import psycopg
 import pytest
 import requests
 import trustme
+from engines import Engine
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page, read
@@ -72,10 +73,29 @@ FIGURES = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
     config.addinivalue_line("markers", "beside: takes minutes; begins with the run and is judged last")
+    config.addinivalue_line("markers", "slow: takes long; left out with QUICK=1, as are other browsers")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("QUICK"):
+        config.hook.pytest_deselected(items=[item for item in items if _takes_long(item)])
+        items[:] = [item for item in items if not _takes_long(item)]
     items.sort(key=_goes_on_beside)
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    marks = {mark.name for mark in item.iter_markers()}
+    return bool(marks & {"beside", "slow"}) or _other_browser(item)
+
+
+def _other_browser(item: pytest.Item) -> bool:
+    """Whether this test is one browser's, and not Chromium's."""
+    values = (
+        item.callspec.params.values()
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else ()
+    )
+    return any(isinstance(value, Engine) and value is not Engine.CHROMIUM for value in values)
 
 
 def _goes_on_beside(item: pytest.Item) -> bool:

@@ -1,8 +1,12 @@
 """Real browsers for tests: three engines behind one small interface, and the pretend network they live in.
 
 Chromedriver and WebKitWebDriver speak W3C WebDriver over HTTP, Firefox the same commands over a socket
-(Marionette). That is small enough to be spoken here: Selenium would need geckodriver, which neither Debian 12
-nor PyPI has. Run as a program, prints the Debian packages that are missing.
+(Marionette). That is small enough to be spoken here, and nothing else drives the browsers that people have:
+Selenium would need geckodriver, which neither Debian 12 nor PyPI has; Playwright drives patched builds of its
+own instead of an installed Firefox or WebKitGTK, and how those block cookies is what the tests are about.
+Where Chromium alone is wanted, Playwright drives the installed one (`launch_chromium`).
+
+Run as a program, prints the Debian packages that are missing; with QUICK=1, those of Chromium.
 """
 
 import base64
@@ -589,4 +593,5 @@ def launch_chromium() -> Iterator[PlaywrightBrowser]:
 
 
 if __name__ == "__main__":
-    print(*dict.fromkeys(itertools.chain.from_iterable(map(missing_packages, Engine))), sep="\n")
+    wanted = [Engine.CHROMIUM] if os.environ.get("QUICK") else list(Engine)
+    print(*dict.fromkeys(itertools.chain.from_iterable(map(missing_packages, wanted))), sep="\n")

@@ -30,6 +30,8 @@ from webapp.store.database import migrate
 from webapp.store.pace import Pacer
 from webapp.store.tables import Launch, launch_id
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("FAULTS_SEED", random.SystemRandom().randrange(10**6)))
 NO_PACE = {"EXEC_CREATIONS_PER_MINUTE": "0", "CREATIONS_PER_PERSON_PER_HOUR": "0"}
 PEOPLE = count(2001)  # the sandbox is shared: nobody here is in another test
