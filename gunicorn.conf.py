@@ -3,22 +3,28 @@
 import logging
 import os
 import signal
+import sys
+from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
+
+# gunicorn reads this file before it goes to `--chdir`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 from webapp import logs
 from webapp.config import log_format
 from webapp.ops import start_erasing
 
-bind = "0.0.0.0:8000"
+# A proxy on this machine is the usual way in; say otherwise with `--bind`.
+bind = "127.0.0.1:8000"
 wsgi_app = "wsgi:app"
 
 # A request waits for Exec for seconds and costs milliseconds: threads, not processes, are what it holds.
 # Two processes use two cores and survive the loss of one; each alone can hold 500 people. Threads start
 # only when they are needed.
 workers = 2
-worker_class = "gthread"
+worker_class = "webapp.worker.Worker"  # gthread, with patience that ends
 threads = 500
 worker_connections = 1000
 keepalive = 30
@@ -33,6 +39,9 @@ timeout = 60
 # A prefilled link may be as long as gunicorn can read; a stranger's wanted address comes back in cookies.
 limit_request_line = 8190
 limit_request_field_size = 16380
+
+# Files are written like pages, so that whoever does not read them is waited for no longer.
+sendfile = False
 
 # Scheme and path are those of `PUBLIC_URL`; no header changes them, whoever sends it.
 forwarder_headers = ""
@@ -61,6 +70,13 @@ def hear_ends() -> None:
 
 def on_starting(_server: Arbiter) -> None:
     os.register_at_fork(after_in_parent=hear_ends)
+
+
+def on_reload(server: Arbiter) -> None:
+    server.log.warning(
+        "SIGHUP starts new workers with the settings and code of before: restart the portal to change them",
+        extra={"event": "reloaded.nothing"},
+    )
 
 
 def pre_fork(_server: Arbiter, _worker: Worker) -> None:

@@ -1,8 +1,11 @@
 """The portal as it is served: its start with wrong settings, its limits, its end."""
 
+import contextlib
 import os
 import re
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -160,3 +163,98 @@ def test_the_portal_ends_when_it_is_told_to(portal: StartPortal) -> None:
     assert time.monotonic() - begun < 10
     assert "Traceback" not in running.output
     assert EXEC_API_KEY not in running.output
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "words"),
+    [
+        (b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414", b"That link is too long"),
+        (b"GET / HTTP/1.1\r\nCookie: " + b"x" * 17000 + b"\r\n\r\n", b"431", b"Your browser sent too much"),
+        (b"GET / HTTP/1.1\r\n" + b"X: %s\r\n" % (b"x" * 9000) * 5 + b"\r\n", b"431", b"sent too much"),
+        (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 120 + b"\r\n", b"431", b"sent too much"),
+        (b"nonsense\r\n\r\n", b"400", b"That request was not complete"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"400", b"That request was not complete"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n", b"400", b"That request was not complete"),
+        (b"GET / HTTP/1.1\r\nExpect: more\r\n\r\n", b"400", b"That request was not complete"),
+    ],
+)
+def test_what_cannot_be_read_is_answered_in_our_words(
+    running: Portal, head: bytes, status: bytes, words: bytes
+) -> None:
+    answer = running.say(head)
+    assert answer.split()[1] == status
+    assert words in answer
+    for header in (b"Content-Security-Policy: default-src 'none'", b"X-Frame-Options: DENY", b"no-store"):
+        assert header in answer
+    assert b"Set-Cookie" not in answer
+
+
+def connect(portal: Portal) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", portal.port), timeout=60)
+
+
+def test_who_dawdles_is_shed_while_others_are_served(portal: StartPortal) -> None:
+    running = portal("--workers", "1", "--threads", "8", "--worker-connections", "100")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(running)) for _ in range(41)]
+        drips, silent, halves = clients[0], clients[1:21], clients[21:]
+        for half in halves:
+            half.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-")
+        kind = b"Content-Type: application/x-www-form-urlencoded"
+        drips.sendall(b"POST /launches HTTP/1.1\r\n" + kind + b"\r\nContent-Length: 100000\r\n\r\nprompt=")
+        assert running.say(b"GET /healthz HTTP/1.0\r\n\r\n").split()[1] == b"200"
+        for shed in (*silent, *halves):
+            assert shed.recv(1) == b""
+        assert drips.recv(12) == b"HTTP/1.1 400"
+    assert "Traceback" not in running.output
+
+
+def test_a_slow_body_that_makes_progress_is_whole(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    body = b"form_token=f&prompt=" + b"x" * 30_000
+    head = b"POST /launches HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n" % len(body)
+    with connect(running) as slow:
+        slow.sendall(head + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n")
+        for begin in range(0, len(body), 10_000):  # 14 s in all: longer than a stretch, shorter than two
+            time.sleep(3.5)
+            slow.sendall(body[begin : begin + 10_000])
+        assert slow.recv(12) == b"HTTP/1.1 422"  # far too long, and told so
+
+
+def test_who_does_not_close_delays_nobody(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stay = stack.enter_context(connect(running))
+            stay.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        begun = time.monotonic()
+        assert running.say(b"GET /healthz HTTP/1.0\r\n\r\n").split()[1] == b"200"
+        # One after the other, as gunicorn closes by itself, 60 of them take two minutes.
+        assert time.monotonic() - begun < 50
+
+
+def test_it_listens_on_this_machine_alone_unless_told_otherwise() -> None:
+    assert runpy.run_path(str(ROOT / "gunicorn.conf.py"))["bind"].startswith("127.0.0.1:")
+
+
+def test_it_starts_from_any_directory(portal_environment: Environment, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "output"
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "--chdir", str(ROOT)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--bind", f"127.0.0.1:{port}"],
+            cwd=tmp_path,
+            env=portal_environment(port),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: log.read_text().count("Booting worker") == 2, "both workers")
+    finally:
+        end(process)
+
+
+def test_a_hang_up_says_what_it_does_not_do(portal: StartPortal) -> None:
+    running = portal("--workers", "1")
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "restart the portal to change them" in running.output, "the warning")

@@ -42,7 +42,7 @@ HOMES = {
     "icalendar": {"file_text"},
     "idna": {"addresses"},
     "joserfc": {"oidc"},
-    "gunicorn": {"bodies", "gunicorn.conf", "logs"},
+    "gunicorn": {"bodies", "gunicorn.conf", "logs", "worker"},
     "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
     "psycopg": {"store"},
     "pydantic": {"config"},

@@ -57,8 +57,8 @@ def create_app(settings: Settings) -> Flask:
     pages.init_app(app, settings)
     static_files.init_app(app, ROOT / "static")
     send_headers(app, settings)
-    errors.init_app(app)
     auth.init_app(app)
+    errors.init_app(app)
     for resource in (admin, launches, drafts, texts, links, embed, sign_ins, ops):
         app.register_blueprint(resource.bp)
     serve_below(app, settings)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flask import Flask, g, render_template, request, session, url_for
+from flask import Flask, abort, g, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Gone, HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
@@ -22,12 +22,21 @@ from .store.tables import Launch, Reason
 
 log = logging.getLogger(__name__)
 
+REFUSED = "portal.refused"  # in the environ: the status with which a request was refused before it was read
 
 PAGES = {
     400: Page("That request was not complete", "Go back and try again; your text is still in the form."),
     404: Page("There is no such page", "The address may be mistyped, or the page belongs to somebody else."),
     405: Page("There is no such page", "This address cannot be used like that."),
     413: Page("That is too much text", "Go back and shorten your description; it is still in the form."),
+    414: Page(
+        "That link is too long",
+        "It holds more text than a link can carry. Open the form and paste the description there.",
+    ),
+    431: Page(
+        "Your browser sent too much",
+        "Most likely many cookies of this site have piled up. Delete this site's cookies and try again.",
+    ),
     500: Page("Something broke on our side", "Please try again in a minute.", support=True),
     503: Page("The portal cannot answer right now", "Please try again in a minute.", support=True),
 }
@@ -230,6 +239,13 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, expired)
     app.register_error_handler(StoreUnavailable, store_unavailable)
     app.register_error_handler(HTTPException, http_error)
+    app.before_request(refused_unread)
+
+
+def refused_unread() -> None:
+    """Answer for the server, which could not give us the request: it names the status."""
+    if REFUSED in request.environ:
+        abort(request.environ[REFUSED])
 
 
 def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
