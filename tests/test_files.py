@@ -156,6 +156,36 @@ def test_an_invitation_loses_what_one_joins_by(joining: str) -> None:
     assert rest == ""
 
 
+ELSEWHERE = (
+    "________________________________________________________________________________\\nRéunion Microsoft Teams\\n"
+    "Rejoindre : https://teams.microsoft.com/meet/3123?p=abc\\nWhatever this is called\\nCode secret : aB3xYz\\n"
+    "________________________________\\n+33 1 70 37 87 76\\,\\,123456789# France\\, Paris\\n"
+    "________________________________________________________________________________\\n"
+)
+GOTO = (
+    "Please join my meeting from your computer, tablet or smartphone.\\nhttps://meet.goto.com/123456789\\n\\n"
+    "You can also dial in using your phone.\\nAccess Code: 123-456-789\\nUnited States: +1 (224) 501-3412\\n\\n"
+    "Get the app now and be ready when your first meeting starts:\\nhttps://meet.goto.com/install\\n"
+)
+
+
+@pytest.mark.parametrize("joining", [ELSEWHERE, GOTO], ids=["french", "goto"])
+def test_what_one_joins_by_goes_off_in_other_words(joining: str) -> None:
+    text = text_of(calendar(f"SUMMARY:Call\nDESCRIPTION:1. Price\\n{joining}2. Term"), "a.ics")
+    assert re.sub(r"\n+", "\n", text) == "Subject: Call\n1. Price\n2. Term"
+
+
+def test_one_broken_line_spoils_no_calendar() -> None:
+    text = text_of(calendar("SUMMARY:Call\nDTSTART:soon\nRRULE:FREQ=NOW\nDESCRIPTION:Price"), "a.ics")
+    assert text == "Subject: Call\n\nPrice"
+
+
+def test_an_old_calendar_is_read() -> None:
+    kind = "ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8"
+    old = calendar(f"SUMMARY;{kind}:B=C3=BCro\nDESCRIPTION;{kind}:one=0D=0At=\nwo")
+    assert text_of(old, "a.ics") == "Subject: Büro\n\none\ntwo"
+
+
 def test_a_page_in_an_invitation_is_read_as_words() -> None:
     text = text_of(
         calendar(f"SUMMARY:Kickoff\nDESCRIPTION:<b>Goal:</b> pilot<br><ul><li>Scope</li></ul>{MEET}"), "a.ics"
@@ -179,7 +209,7 @@ def test_numbers_stay_where_no_meeting_is_joined() -> None:
             "FREQ=MONTHLY;INTERVAL=2;UNTIL=20261231T000000Z",
             "every 2 months, until Thursday, 31 December 2026",
         ),
-        ("FREQ=MONTHLY;BYDAY=1MO", "every month on Monday"),
+        ("FREQ=MONTHLY;BYDAY=1MO", "every month on the first Monday"),
         ("FREQ=DAILY", "every day"),
     ],
 )
@@ -263,6 +293,31 @@ def test_a_transcript_is_who_says_what(name: str, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "webex.vtt",
+            'WEBVTT\n\n1 "Dana Lee" (374)\n00:00:05.549 --> 00:00:08.519\nHello.\n\n2 "Priya Shah" (375)\n00:00:08.519 --> 00:00:10.000\nHi.\n',
+        ),
+        (
+            "own-line.srt",
+            "1\n00:00:01,000 --> 00:00:04,000\nDana Lee:\nHello.\n\n2\n00:00:05,000 --> 00:00:08,000\nPriya Shah:\nHi.\n",
+        ),
+        (
+            "brackets.srt",
+            "1\n00:00:01,000 --> 00:00:04,000\n[Dana Lee] Hello.\n\n2\n00:00:05,000 --> 00:00:08,000\n(Priya Shah) Hi.\n",
+        ),
+        (
+            "no-numbers.srt",
+            "00:00:01,000 --> 00:00:04,000\nDana Lee: Hello.\n\n00:00:05,000 --> 00:00:08,000\nPriya Shah: Hi.\n",
+        ),
+    ],
+)
+def test_speakers_are_found_wherever_a_program_puts_them(name: str, text: str) -> None:
+    assert re.sub(r"\n+", "\n", text_of(text.encode(), name)) == "Dana Lee: Hello.\nPriya Shah: Hi."
+
+
 def test_captions_that_roll_up_are_said_once() -> None:
     youtube = (
         "WEBVTT\nKind: captions\nLanguage: en\n\n00:00:00.160 --> 00:00:02.389 align:start position:0%\n \n"
@@ -310,6 +365,8 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "On Mon, Mar 2, 2026 at 9:15 AM Dana Lee <\ndana@acme.example> wrote:\n\n> ",
         "Am 02.03.2026 um 09:15 schrieb Dana Lee <dana@acme.example>:\n> ",
         "Le lun. 2 mars 2026 à 09:15, Dana Lee <dana@acme.example> a écrit :\n\n> ",
+        "בתאריך 2 במרץ 2026 ב-9:15, Dana Lee <dana@acme.example>:\n\n> ",
+        "02.03.2026 09:15, Dana Lee:\n> ",
         "2026年3月2日(月) 9:15 Dana Lee <dana@acme.example>:\n\n> ",
         "-----Original Message-----\nFrom: Dana Lee\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
         "________________________________\nFrom: Dana Lee <dana@acme.example>\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
@@ -322,6 +379,8 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "wrapped",
         "german",
         "french",
+        "hebrew",
+        "dated",
         "japanese",
         "original",
         "outlook",
@@ -343,6 +402,8 @@ def test_a_quoted_head_leaves_only_who_wrote(head: str) -> None:
         "-- \nOmar Okafor\nSales",
         "Best regards,\n\nOmar Okafor\nAccount Executive | Acme\n+49 170 1234567\nwww.acme.example",
         "Mit freundlichen Grüßen\nOmar",
+        "Gruß\nOmar",
+        "Sincerely,\n\nOmar\n\nThe information contained in this communication is confidential and may be privileged. It is meant for you.",
         "Sent from my iPhone",
         "Get Outlook for iOS<https://aka.ms/o0ukef>",
         "Thanks!\nOmar\n\nThis email and any attachments are confidential and intended solely for the addressee.",
@@ -382,6 +443,11 @@ def test_a_mail_of_a_page_only_is_read_as_words() -> None:
 def test_a_mail_that_says_a_wrong_encoding_is_read() -> None:
     heads = ("Content-Type: text/plain; charset=bogus-9",)
     assert text_of(mail("über", *heads, encoding="cp1252"), "a.eml").endswith("\n\nüber")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_mail_saved_with_a_mark_is_read(encoding: str) -> None:
+    assert text_of(mail("über").decode().encode(encoding), "a.eml").startswith("Subject: Renewal\n")
 
 
 def test_a_mail_gives_what_is_forwarded_in_it() -> None:
@@ -426,6 +492,20 @@ def test_a_document_under_tracking_is_read_as_it_would_be_accepted() -> None:
     made = docx.Document()
     made.element.body.insert(0, parse_xml(tracked))
     assert text_of(saved(made), "a.docx") == "Keep new\tfield"
+
+
+def test_a_strict_document_is_read() -> None:
+    strict, old = io.BytesIO(), zipfile.ZipFile(io.BytesIO(document("Plan")))
+    with zipfile.ZipFile(strict, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            for known, other in {
+                b"http://schemas.openxmlformats.org/wordprocessingml/2006/main": b"http://purl.oclc.org/ooxml/wordprocessingml/main",
+                b"http://schemas.openxmlformats.org/officeDocument/2006/relationships": b"http://purl.oclc.org/ooxml/officeDocument/relationships",
+            }.items():
+                part = part.replace(known, other)
+            new.writestr(name, part)
+    assert text_of(strict.getvalue(), "a.docx") == "Plan"
 
 
 def test_a_transcript_in_a_document_loses_its_time_codes() -> None:
@@ -500,6 +580,7 @@ def zipped(name: str) -> bytes:
         ("a.pdf", locked("secret"), "encrypted"),
         ("a.docx", OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
         ("a.eml", mail("MIAGCSqGSIb3", "Content-Type: application/pkcs7-mime"), "encrypted"),
+        ("a.eml", mail("-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----"), "encrypted"),
         ("a.docx", document("Plan")[:9000], "broken"),
         ("a.pdf", pdf("Plan")[:200], "broken"),
         ("a.pdf", LOOP, "broken"),

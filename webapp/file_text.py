@@ -7,6 +7,7 @@ limits stand before the first byte is read, and each library is loaded only for 
 import codecs
 import io
 import json
+import quopri
 import re
 import resource
 import sys
@@ -121,6 +122,8 @@ def plain_kind(text: str, ending: str) -> str:
     for kind, begins in BEGINNINGS.items():
         if begins.match(start):
             return kind if ending in ("", "txt", "md", kind) or {kind, ending} <= CAPTIONS else mislabelled()
+    if ending in CAPTIONS and "-->" in start:
+        return ending
     if ending == "eml":
         return ending if MAIL_HEAD.match(start) else mislabelled()
     return ending if ending in ("txt", "md") else "txt" if not ending else mislabelled()
@@ -184,13 +187,17 @@ def read_calendar(data: bytes) -> str:
     # Some break a line within a character, so lines are put together before they are decoded.
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = decode(data if wide else re.sub(rb"\r?\n[ \t]", b"", data)).lstrip("\ufeff \t\r\n")
+    if "QUOTED-PRINTABLE" in text:
+        text = re.sub(r"=\r?\n", "", text)
     calendars = icalendar.Calendar.from_ical(text, multiple=True)
     shown: list[str] = []
     for calendar in calendars:
         cancelled = str(calendar.get("METHOD", "")) == "CANCEL"
         for entry in calendar.walk():
+            for broken, _ in entry.errors:
+                entry.pop(broken, None)
             if entry.name in ("VEVENT", "VTODO", "VJOURNAL"):
-                shown.append(event_text(entry, cancelled=cancelled))  # noqa: PERF401  # three loops in one
+                shown.append(event_text(entry, cancelled=cancelled))  # three loops in one
     return "\n\n".join(without_repetition(shown))
 
 
@@ -222,7 +229,11 @@ def event_text(event: Any, *, cancelled: bool) -> str:  # noqa: ANN401  # icalen
 
 def first(entry: Any, name: str) -> str:  # noqa: ANN401
     value = entry.get(name, "")
-    return str(value[0] if isinstance(value, list) else value).strip()
+    value = value[0] if isinstance(value, list) else value
+    text = str(value)
+    if getattr(value, "params", {}).get("ENCODING", "").upper() == "QUOTED-PRINTABLE":  # vCalendar 1.0
+        text = decode(quopri.decodestring(text.encode()))
+    return text.strip()
 
 
 def people(event: Any, name: str) -> Iterator[str]:  # noqa: ANN401
@@ -272,12 +283,19 @@ def repeats(rule: Any) -> str:  # noqa: ANN401
     unit = UNITS.get(str(rule.get("FREQ", [""])[0]).upper(), "time")
     step = int(rule.get("INTERVAL", [1])[0])
     words = f"every {unit}" if step == 1 else f"every {step} {unit}s"
-    days = [DAYS.get(str(one)[-2:].upper(), "") for one in rule.get("BYDAY", [])]
+    days = [which_day(str(one).upper()) for one in rule.get("BYDAY", [])]
     words += f" on {' and '.join(filter(None, days))}" if any(days) else ""
     words += f", {rule['COUNT'][0]} times" if "COUNT" in rule else ""
     return words + (f", until {day(rule['UNTIL'][0])}" if "UNTIL" in rule else "")
 
 
+def which_day(text: str) -> str:
+    """Return the day of `TU` or `3TH`, or nothing."""
+    number, name = text[:-2].lstrip("+"), DAYS.get(text[-2:], "")
+    return f"the {ORDER[number]} {name}" if name and number in ORDER else name
+
+
+ORDER = {"1": "first", "2": "second", "3": "third", "4": "fourth", "5": "fifth", "-1": "last"}
 UNITS = {"DAILY": "day", "WEEKLY": "week", "MONTHLY": "month", "YEARLY": "year", "HOURLY": "hour"}
 DAYS = {
     "MO": "Monday",
@@ -298,8 +316,17 @@ def read_captions(data: bytes) -> str:
 
     text = decode(data).lstrip("\ufeff \t\r\n").replace("\r\n", "\n").replace("\r", "\n")
     kind = "vtt" if text[:6].upper() == "WEBVTT" else "srt"
-    captions = webvtt.from_buffer(io.StringIO(text), format=kind).captions
-    return "\n".join(spoken(caption.raw_text for caption in captions))
+    try:
+        captions = webvtt.from_buffer(io.StringIO(text), format=kind).captions
+    except webvtt.errors.MalformedFileError:
+        return text  # tidying takes its time codes off
+    return "\n".join(spoken(said_by(caption.identifier or "", caption.raw_text) for caption in captions))
+
+
+def said_by(identifier: str, text: str) -> str:
+    """Return a caption with its speaker in it, whom Webex puts into the caption's name."""
+    webex = re.fullmatch(r'\d+ "([^"]+)" \(\d+\)', identifier)
+    return f"<v {webex[1]}>{text}" if webex else text
 
 
 def spoken(captions: Iterable[str]) -> Iterator[str]:
@@ -324,24 +351,31 @@ def voices(captions: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Return each line with its speaker, by WebVTT's `<v Dana Lee>` or by a name and a colon."""
     for caption in captions:
         pieces = VOICE.split(caption)  # text, name, text, name, text …
-        for name, said in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+        for voice, said in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+            name = unescape(voice).strip()
             for line in said.split("\n"):
                 text = " ".join(unescape(TAG.sub("", line)).split())
-                named = None if name else NAMED.match(text)
+                named = None if voice else NAMED.match(text)
+                if named:
+                    name, text = named[1] or named[2], named[3]
                 if text:
-                    yield (named[1], named[2]) if named else (unescape(name).strip(), text)
+                    yield name, text
 
 
 VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
 TAG = re.compile(r"</?[^>\n]{0,200}>|\{\\[^}\n]{0,40}\}")
-NAMED = re.compile(r"(?:>>\s*)?([^\W\d_][^:.?!,;<>\n]{0,39}):\s+(\S.*)")
+NAMED = re.compile(
+    r"(?:>>|[-–])?\s*(?:([^\W\d_][^:.?!,;<>\[\]()\n]{0,39}):(?=\s|$)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])](?=\s\S))\s*(.*)"
+)
 
 
 # Mails
 
 
 def read_mail(data: bytes) -> str:
-    mail = message_from_bytes(data, policy=policy.default)
+    if data.startswith(tuple(MARKS)):
+        data = decode(data).encode()
+    mail = message_from_bytes(data.lstrip(), policy=policy.default)
     if not any(mail.keys()):
         raise Refused("mislabelled")
     return mail_text(mail)
@@ -351,9 +385,13 @@ def mail_text(mail: Part, depth: int = 0) -> str:
     lines = {"Subject": header(mail, "Subject"), "From": listed(who(mail, "From"))}
     lines |= {"To": listed(who(mail, "To")), "Cc": listed(who(mail, "Cc")), "Date": sent(mail)}
     head = "\n".join(f"{label}: {value}" for label, value in lines.items() if value)
-    body = conversation(body_of(mail))
+    written = body_of(mail)
+    body = conversation(written)
     inner = [mail_text(one, depth + 1) for one in forwarded(mail)] if depth < 3 else []
-    if not body and not inner and any(True for _ in parts(mail, ENCRYPTED)):
+    locked = "-----BEGIN PGP MESSAGE-----" in written or (
+        not body and any(True for _ in parts(mail, ENCRYPTED))
+    )
+    if locked and not inner:
         raise Refused("encrypted")
     return "\n\n".join(filter(None, (head, body, *inner)))
 
@@ -453,6 +491,7 @@ def conversation(text: str) -> str:
 
 def quoted_head(lines: list[str]) -> tuple[str, int]:
     """Return who wrote what follows, and how many lines say so; 0 when none of these begins a quotation."""
+    quotes = any(QUOTED.match(line) and not QUOTED.match(lines[0]) for line in lines[1:3])
     lines = [QUOTED.sub("", line).strip() for line in lines]
     if RULE.fullmatch(lines[0]):
         name, length = quoted_head([*lines[1:], ""]) if len(lines) > 1 else ("", 0)
@@ -465,6 +504,8 @@ def quoted_head(lines: list[str]) -> tuple[str, int]:
         wrote = WROTE.fullmatch(" ".join(lines[:length]))
         if wrote and wrote[0]:
             return name_after_date(wrote["after"] or wrote["before"] or wrote[0][:-1]), length
+    if WROTE_ANYHOW.fullmatch(lines[0]) or (quotes and DATED.fullmatch(lines[0])):
+        return name_after_date(lines[0][:-1]), 1
     if not HEAD_FROM.match(lines[0]):
         return "", 0
     length = next((n for n, line in enumerate(lines) if n and not HEAD_LINE.match(line)), len(lines))
@@ -488,7 +529,7 @@ def name_after_date(text: str) -> str:
 
 QUOTED = re.compile(r"^(?:[ \t]?>)+[ \t]?")
 MAY_BE_HEAD = re.compile(
-    r"(?i)[> \t]*(?:[-_=]{3}|begin forwarded|anfang der|\d{4}[年/-]|(?:on|am|le|el|il|op|em|den)\s"
+    r"(?i).{0,400}[:\uff1a]\s*$|[> \t]*(?:[-_=]{3}|begin forwarded|anfang der|\d{4}[年/-]|(?:on|am|le|el|il|op|em|den)\s"
     r"|\*?(?:from|von|de|da|van|från|差出人|发件人)\s?[:\uff1a])"
 )
 RULE = re.compile(
@@ -500,6 +541,9 @@ WROTE = re.compile(
     r"(?:wrote|schrieb(?P<after>[^:]{0,120}(?:<[^>]*>)?)|a écrit|escribió|ha scritto|schreef.{0,120}|escreveu|skrev.{0,120})"
     r"\s?:|(?:\d{4}年|\d{4}-\d\d-\d\d|\d{4}/\d\d?/\d\d?).{3,120}<[^>]+>\s?[:\uff1a]"
 )
+# In other languages: a date with a time and an address, or such a line right above a quotation.
+WROTE_ANYHOW = re.compile(r".{3,160}\d{1,2}[:.h]\d{2}\b.{0,120}<[^<>\s]+@[^<>\s]+>.{0,40}[:\uff1a]")
+DATED = re.compile(r".{0,80}\d{1,2}[:.h]\d{2}\b.{2,120}[:\uff1a]")
 HEAD_FROM = re.compile(r"(?i)\*?(?:From|Von|De|Da|Van|Från|差出人|发件人)\s?[:\uff1a]\*?\s*(?=\S)")
 HEAD_LINE = re.compile(
     r"(?i)\*?(?:From|Sent|Date|To|Cc|Bcc|Subject|Reply-To|Importance|Von|Gesendet|Datum|An|Betreff|De|Envoyé"
@@ -531,7 +575,7 @@ DEVICE = re.compile(
     r"|caution: this e?-?mail originated|\[external\]|you don't often get e?-?mail from"
 )
 NOTICE = re.compile(
-    r"(?i)\W*(?:confidentiality notice|disclaimer|legal notice|this (?:e-?mail|message|communication)"
+    r"(?i)\W*(?:confidentiality notice|disclaimer|legal notice|the information (?:contained )?in this|this (?:e-?mail|message|communication)"
     r"(?: and any\b.{0,60})? (?:is|are|may|contains?)\b.{0,80}(?:confidential|privileged|intended)"
     r"|diese (?:e-?mail|nachricht)\b.{0,60}(?:vertraulich|enthält)|ce (?:message|courriel)\b.{0,80}confidentiel"
     r"|registered (?:office|in)\b|please consider the environment)"
@@ -539,7 +583,7 @@ NOTICE = re.compile(
 CLOSING = re.compile(
     r"(?i)(?:(?:with |my )?(?:very )?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|cheers"
     r"|(?:many |best )?thanks(?: again| in advance)?|thank you|thx|sincerely(?: yours)?|yours (?:sincerely|faithfully|truly)"
-    r"|all the best|br|mit freundlichen grüßen|(?:viele|beste|liebe|herzliche|freundliche) grüße?|mfg|vg|lg"
+    r"|all the best|br|mit freundlichen gr(?:ü|ue)(?:ß|ss)en|(?:(?:viele|beste|liebe|lieber|herzliche|freundliche) )?gr(?:uß|üße|uss|uesse)|mfg|vg|lg"
     r"|(?:bien )?cordialement|bien à vous|(?:un )?saludos?(?: cordial(?:es)?)?|atentamente|cordiali saluti"
     r"|met vriendelijke groet(?:en)?|med vänliga hälsningar|atenciosamente)[,.!]?"
 )
@@ -637,6 +681,12 @@ def from_html(text: str) -> str:
 
 # Documents
 
+STRICT = b"http://purl.oclc.org/ooxml/"
+NAMES = {
+    STRICT + b"wordprocessingml/main": b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+    STRICT
+    + b"officeDocument/relationships": b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+}
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 GONE = frozenset(
     {f"{WORD}del", f"{WORD}moveFrom", "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
@@ -647,7 +697,21 @@ SIGNS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBre
 def read_docx(data: bytes) -> str:
     import docx
 
-    return "\n".join(blocks(docx.Document(io.BytesIO(data)).element.body))
+    return "\n".join(blocks(docx.Document(io.BytesIO(usual(data))).element.body))
+
+
+def usual(data: bytes) -> bytes:
+    """Return a docx in the names that python-docx knows; Word's "Strict Open XML" has others."""
+    old = zipfile.ZipFile(io.BytesIO(data))
+    if STRICT not in old.read("_rels/.rels"):
+        return data
+    with zipfile.ZipFile(made := io.BytesIO(), "w") as new:
+        for entry in old.infolist():
+            part = old.read(entry)
+            for strict, known in NAMES.items():
+                part = part.replace(strict, known)
+            new.writestr(entry.filename, part)
+    return made.getvalue()
 
 
 def blocks(parent: Any) -> Iterator[str]:  # noqa: ANN401  # lxml's
@@ -721,13 +785,17 @@ MACHINERY = re.compile(
     | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)?\ ?numbers?\b.* | toll[ -]free.* | for\ organizers.* | für\ organisatoren.*
     | meeting\ options.* | besprechungsoptionen.* | options\ de\ réunion.* | reset\ (?:dial-in\ )?pin.* | learn\ more(?:\ about\ meet)?\b.{0,90} | weitere\ infos.*
     | (?:you\ can\ also\ dial|view\ more\ ways\ to\ join|please\ do\ not\ edit\ this\ section|more\ joining\ options|video\ call\ link|google\ meet\ joining\ info).*
+    | please\ join\ my\ meeting.* | get\ the\ app\ now.* | view\ meeting\ insights.* | (?:more\ info|org\ help|privacy\ and\ security|system\ reference)(?:\W+\w+){0,3}
+    | rejoindre\b.* | composer\ le\ numéro.* | trouver\ un\ numéro.* | id\ de\ conférence.* | pour\ les\ organisateurs.* | vous\ avez\ besoin.*
+    | únete\b.* | unirse\b.* | id\.?\ de\ (?:la\ )?reunión.* | código\ de\ acceso.* | marcar\b.* | ¿?necesitas?\ ayuda.* | buscar\ un\ número.* | para\ organizadores.*
     | do\ not\ delete\ or\ change\b.* | when\ it's\ time,\ join\b.* | tap\ to\ join\b.* | (?:start|join)\ (?:your|the)\ (?:webex\ )?meeting\b.*
     | .{0,80}\bis\ inviting\ you\ to\ a\ scheduled\ zoom\ meeting.* | (?:sip|h\.?323)\b.{0,80} | zoom(?:\ meeting)? | google\ meet | video\ call | facetime
     )[\W_]*"""
 )
 DIALLED = re.compile(
-    r"[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*)?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#-]{6,}\D{0,60}(?:#.*)?"
+    r"[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#-]{6,}\D{0,60}(?:#.*)?"
 )
+FRAME = re.compile(r"(?:>\s?)*(?:_{60,}|-::~[:~]{20,}-?|[~:\-]{30,})")
 RULES = re.compile(r"[-_~=*:.…\s]{3,}")
 
 
@@ -740,7 +808,7 @@ def joined_off(text: str) -> str:
     if not any(is_joining(line) for line in lines):
         return text
     kept = []
-    for line in lines:
+    for line in without_blocks(lines):
         rest = ADDRESS.sub(lambda link: "" if is_joining(link[0]) else link[0], line)
         bare = QUOTED.sub("", rest)
         cut = rest != line and not re.search(r"\w{3}", bare)
@@ -748,6 +816,20 @@ def joined_off(text: str) -> str:
         if not (bare.strip() and (cut or machinery)) and not (line.strip() and not rest.strip()):
             kept.append(rest)
     return "\n".join(kept)
+
+
+def without_blocks(lines: list[str]) -> Iterator[str]:
+    """Leave out what Teams and Meet put between two rules, in whatever language it is."""
+    at = 0
+    while at < len(lines):
+        ends = next(
+            (n for n in range(at + 1, min(at + 60, len(lines))) if FRAME.fullmatch(lines[n].strip())), 0
+        )
+        if FRAME.fullmatch(lines[at].strip()) and ends and any(map(is_joining, lines[at:ends])):
+            at = ends
+        else:
+            yield lines[at]
+        at += 1
 
 
 def is_joining(line: str) -> bool:

@@ -58,9 +58,7 @@ class Links:
         what = json.dumps([link.person, form_token, link.title, sha256(link.prompt.encode()).hexdigest()])
         link.id = uuid5(LINKS, what)
         with self.database.write() as db:
-            db.get_one(
-                Pace, 1, with_for_update=True
-            )  # one after the other, however often the button is pressed
+            db.get_one(Pace, 1, with_for_update=True)  # one after the other, pressed however often
             found = db.get(Link, link.id)
             if found and found.withdrawn is None:
                 return found
