@@ -37,6 +37,7 @@ from joserfc.jwk import KeySet
 from schemathesis import GenerationMode
 
 from webapp.sandbox import demo
+from webapp.sandbox.server import is_taken
 from webapp.sandbox.workspace import Limit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -1233,3 +1234,22 @@ def test_demo_serves_both_and_leaves_nothing_behind() -> None:
     for closed in (port, sandbox_port):
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", closed), 1):
             pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's word to the children is Linux's")
+@pytest.mark.parametrize("around", [(), ("sh", "-c", '"$@"; exit', "sh")], ids=["killed", "its make killed"])
+def test_demo_ended_by_force_leaves_nothing_running(around: tuple[str, ...]) -> None:
+    port, sandbox_port = free_port(), free_port()
+    environment = {**os.environ, "PORT": str(port), "SANDBOX_PORT": str(sandbox_port)}
+    command = [*around, sys.executable, "-m", "webapp.sandbox", "demo"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as both:
+        assert both.stdout is not None
+        while b"Ctrl-C" not in both.stdout.readline():
+            assert both.poll() is None, "the demo ended without a word"
+        both.kill()
+    deadline = time.monotonic() + 40
+    while is_taken(port) or is_taken(sandbox_port):
+        assert time.monotonic() < deadline, "something runs on"
+        time.sleep(0.1)
