@@ -98,7 +98,7 @@ def withdraw(key: UUID) -> drafts.Answer:
 def open_shared(slug: str) -> drafts.Answer:
     """Return the shared text in the form; it waits for a press."""
     if g.user is None:
-        return auth.arriving()
+        return _for_a_stranger()
     called = slug_of(slug.lower())
     link = current_portal.store.links.open(called, g.user.key)
     if link is None:
@@ -110,6 +110,13 @@ def open_shared(slug: str) -> drafts.Answer:
     kept = {"prompt": link.prompt, "form_token": new_token() if earlier else token, "link": called}
     note = errors.blanks_left(blanks(link.prompt), link.title)
     return form_page(PromptForm(formdata=None, data=kept), earlier=earlier, note=note)
+
+
+def _for_a_stranger() -> drafts.Answer:
+    try:
+        return auth.arriving()
+    except auth.WantedTooLong:  # so it is no address of ours; but that is not for a stranger to know
+        return render_template("arriving.html")
 
 
 def address(of_slug: str) -> str:
