@@ -2,8 +2,10 @@
 
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
@@ -12,8 +14,15 @@ from gunicorn.workers.base import Worker
 # gunicorn reads this file before it goes to `--chdir`.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from webapp.config import log_format, wants_metrics
+
+if wants_metrics():
+    # Before prometheus_client is imported, which asks for it then: where the processes share their times.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="portal-metrics-")
+
+from prometheus_client.multiprocess import mark_process_dead
+
 from webapp import logs
-from webapp.config import log_format
 from webapp.ops import start_erasing
 
 # A proxy on this machine is the usual way in; say otherwise with `--bind`.
@@ -77,6 +86,16 @@ def on_reload(server: Arbiter) -> None:
         "SIGHUP starts new workers with the settings and code of before: restart the portal to change them",
         extra={"event": "reloaded.nothing"},
     )
+
+
+def child_exit(_server: Arbiter, worker: Worker) -> None:
+    if wants_metrics():
+        mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Arbiter) -> None:
+    if wants_metrics():
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def pre_fork(_server: Arbiter, _worker: Worker) -> None:

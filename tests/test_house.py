@@ -44,6 +44,7 @@ HOMES = {
     "joserfc": {"oidc"},
     "gunicorn": {"bodies", "gunicorn.conf", "logs", "worker"},
     "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
+    "prometheus_client": {"gunicorn.conf", "metrics"},
     "psycopg": {"store"},
     "pydantic": {"config"},
     "pydantic_settings": {"config"},

@@ -31,6 +31,7 @@ from .bodies import Bodies, Request
 from .config import Settings
 from .exec_api import ExecClient
 from .health import Health
+from .metrics import Metrics
 from .mount import Mount
 from .oidc import Provider
 from .portal import Portal
@@ -75,8 +76,12 @@ def build(settings: Settings) -> Portal:
     store = open_store(settings)
     transport = way_out(settings, oidc.LIMITS)
     provider = Provider(settings, transport)
-    health = Health(store.database)
-    return Portal(settings, store, pacer(settings, store), exec_client(settings), provider, transport, health)
+    health, metrics = Health(store.database), Metrics(store)
+    if settings.metrics_token:
+        logs.count(metrics)
+    return Portal(
+        settings, store, pacer(settings, store), exec_client(settings), provider, transport, health, metrics
+    )
 
 
 def configure(app: Flask, settings: Settings) -> None:

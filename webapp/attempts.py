@@ -1,6 +1,7 @@
 """One attempt at Exec, and what its answer means for the launch. No Flask, no words for people."""
 
 import logging
+import time
 
 from .exec_api import (
     ExecBusy,
@@ -26,11 +27,13 @@ def attempt(pacer: Pacer, client: ExecClient, launch: Launch, email: str) -> Lau
     lease = pacer.begin(launch.id, email)
     if lease is None:
         return None
+    began = time.monotonic()
     try:
         made = client.create_scenario_studio_session(email, lease.launch.prompt or "", launch.request_id)
     except ExecError as error:
-        return _not_created(pacer, lease, error)
-    told = {"launch": str(launch.id), "attempt": lease.attempt}
+        return _not_created(pacer, lease, error, _ms_since(began))
+    told: dict[str, object] = {"launch": str(launch.id), "attempt": lease.attempt, "ms": _ms_since(began)}
+    told["waited"] = round(time.time() - launch.created)
     log.info("a session was created", extra={"event": "launch.created", **told})
     if not made.is_new and lease.attempt == 1:
         log.warning(
@@ -54,29 +57,33 @@ def _created(pacer: Pacer, lease: Lease, url: str) -> Launch:
         return lease.launch
 
 
-def _not_created(pacer: Pacer, lease: Lease, error: ExecError) -> Launch:
+def _not_created(pacer: Pacer, lease: Lease, error: ExecError, ms: int) -> Launch:
     match error:
         case NotAMember():
-            _tell(lease, error, logging.INFO, "launch.refused")
+            _tell(lease, error, ms, logging.INFO, "launch.refused")
             return pacer.refused(lease, "not_a_member", "")
         case ExecRefusedRequest():
-            _tell(lease, error, logging.INFO, "launch.refused")
+            _tell(lease, error, ms, logging.INFO, "launch.refused")
             return pacer.refused(lease, "not_accepted", error.message)
         case ExecRefusedKey():
-            _tell(lease, error, logging.ERROR, "launch.held")
+            _tell(lease, error, ms, logging.ERROR, "launch.held")
             return pacer.held(lease, "no_access")
         case ExecUntrusted():
-            _tell(lease, error, logging.ERROR, "launch.held")
+            _tell(lease, error, ms, logging.ERROR, "launch.held")
             return pacer.held(lease, "untrusted")
         case ExecBusy():
-            _tell(lease, error, logging.WARNING, "launch.busy")
+            _tell(lease, error, ms, logging.WARNING, "launch.busy")
             return pacer.busy(lease, error.retry_after)
         case _:
-            _tell(lease, error, logging.WARNING, "launch.unavailable")
+            _tell(lease, error, ms, logging.WARNING, "launch.unavailable")
             return pacer.unavailable(lease)
 
 
-def _tell(lease: Lease, error: ExecError, level: int, event: str) -> None:
+def _tell(lease: Lease, error: ExecError, ms: int, level: int, event: str) -> None:
     """Write down why nothing was created: at `info` a person can mend it, at `error` only the operator."""
-    told = {"event": event, "launch": str(lease.launch.id), "attempt": lease.attempt}
+    told = {"event": event, "launch": str(lease.launch.id), "attempt": lease.attempt, "ms": ms}
     log.log(level, "no session was created: %s", error, extra={**told, "cause": type(error).__name__})
+
+
+def _ms_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

@@ -54,6 +54,7 @@ OPEN_TO_STRANGERS = frozenset(
         "links.open_shared",
         "texts.create",
         "ops.healthz",
+        "ops.metrics",
         "ops.readyz",
         "static",
     }
@@ -61,7 +62,16 @@ OPEN_TO_STRANGERS = frozenset(
 
 # Framed pages and their like: they must not depend on a cookie, nor tell the browser that they do.
 WITHOUT_SESSION = frozenset(
-    {"static", "embed.create", "embed.show", "embed.seen", "embed.diagnose", "ops.healthz", "ops.readyz"}
+    {
+        "static",
+        "embed.create",
+        "embed.show",
+        "embed.seen",
+        "embed.diagnose",
+        "ops.healthz",
+        "ops.metrics",
+        "ops.readyz",
+    }
 )
 
 SIGN_IN = "sign_in"  # the session's key for what finds the row

@@ -4,10 +4,12 @@ The only reader of the environment. Knows nothing of Flask, of a database or of 
 """
 
 import re
+import tomllib
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -119,6 +121,12 @@ def _secret_keys(keys: SecretStr) -> SecretStr:
     return SecretStr(",".join(parts))
 
 
+def _metrics_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < 16:
+        raise ValueError("needs at least 16 characters; `openssl rand -hex 32` makes a good one")
+    return token
+
+
 def _exec_key(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"exec_live_[A-Za-z0-9]{40}", key.get_secret_value()):
         raise ValueError("must be exec_live_ and 40 letters and digits (Exec: Settings > API)")
@@ -161,6 +169,10 @@ Origins = Annotated[List, AfterValidator(_origins)]
 Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
 
 
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(_is_secret(one) for one in get_args(annotation))
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """Takes a secret from the file that `NAME_FILE` names, as container platforms mount them."""
 
@@ -169,7 +181,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self.names = names
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Path | None, str, bool]:
-        path = self.names.get(f"{field_name}_file") if field.annotation is SecretStr else None
+        path = self.names.get(f"{field_name}_file") if _is_secret(field.annotation) else None
         return Path(path) if path else None, field_name, False
 
     def __call__(self) -> dict[str, Path]:
@@ -206,6 +218,7 @@ class Settings(BaseSettings):
         f"sqlite:///{Path(__file__).parents[1] / 'instance' / 'portal.db'}"
     )
     retention_days: Annotated[int, Field(ge=1)] = 30
+    metrics_token: Annotated[Secret, AfterValidator(_metrics_token)] | None = None
 
     frame_ancestors: Origins = ()
     embed_review: bool = False
@@ -276,15 +289,30 @@ class Settings(BaseSettings):
         return self.public_url.startswith("https://")
 
 
-class _LogSettings(BaseSettings):
+class _EarlySettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
     log_format: str = "json"
+    metrics_token: str = ""
+    metrics_token_file: str = ""
+
+
+def wants_metrics() -> bool:
+    """Whether times shall be kept for all processes, before anything else is known."""
+    early = _EarlySettings()
+    return bool(early.metrics_token or early.metrics_token_file)
+
+
+@cache
+def version() -> str:
+    """Return the release that runs: the tree is deployed as it is, so `pyproject.toml` is there."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
 
 
 def log_format() -> Literal["json", "text"]:
     """Return the form of log lines before anything else is known; `Settings` complains of a wrong one."""
-    return "text" if _LogSettings().log_format == "text" else "json"
+    return "text" if _EarlySettings().log_format == "text" else "json"
 
 
 def _problem(error: ErrorDetails) -> str:

@@ -26,7 +26,19 @@ Format = Literal["json", "text"]
 ONCE = math.inf
 
 # What a line may tell besides; everything else that somebody hangs on a record stays out.
-MORE = ("launch", "attempt", "method", "path", "status", "bytes", "ms", "address", "cause", "repeated")
+MORE = (
+    "launch",
+    "attempt",
+    "method",
+    "path",
+    "status",
+    "bytes",
+    "ms",
+    "address",
+    "cause",
+    "waited",
+    "repeated",
+)
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, 3.2
 
 
@@ -131,6 +143,14 @@ def configure(form: Format, key: bytes = b"") -> None:
         root.removeHandler(handler)
     root.addHandler(PortalHandler(form, key))
     logging.getLogger("webapp").setLevel(logging.INFO)
+
+
+def count(counter: logging.Handler) -> None:
+    """Let `counter` see every record from now on, in place of the one before."""
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one) is type(counter)]:
+        root.removeHandler(handler)
+    root.addHandler(counter)
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]

@@ -3,11 +3,13 @@
 import logging
 import threading
 import time
+from hmac import compare_digest
 
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Flask, Response, abort, jsonify, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from .config import Settings
+from .metrics import CONTENT_TYPE
 from .portal import current_portal, portal_of
 from .store.database import StoreUnavailable
 
@@ -53,6 +55,18 @@ def readyz() -> Response:
         log.error("not ready: %s", wrong, extra={"event": "not_ready", "every": 60})
         return Response(f"{wrong.partition(':')[0]}\n", 503, mimetype="text/plain")
     return Response("ok\n", mimetype="text/plain")
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    """Return the figures for Prometheus to whoever knows METRICS_TOKEN; without one there is no such page."""
+    token = current_portal.settings.metrics_token
+    if token is None:
+        abort(404)
+    wanted = f"Bearer {token.get_secret_value()}".encode()
+    if not compare_digest(request.headers.get("Authorization", "").encode(), wanted):
+        return Response("a bearer token is needed\n", 401, {"WWW-Authenticate": "Bearer"}, "text/plain")
+    return Response(current_portal.metrics.scrape(), content_type=CONTENT_TYPE)
 
 
 def start_erasing(app: Flask) -> None:

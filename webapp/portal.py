@@ -9,6 +9,7 @@ from werkzeug.local import LocalProxy
 from .config import Settings
 from .exec_api import ExecClient
 from .health import Health
+from .metrics import Metrics
 from .oidc import Provider
 from .store import Store
 from .store.pace import Pacer
@@ -26,6 +27,7 @@ class Portal:
     provider: Provider
     transport: Transport  # the way out to the provider
     health: Health
+    metrics: Metrics
 
 
 def portal_of(app: Flask) -> Portal:

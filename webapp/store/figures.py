@@ -87,6 +87,20 @@ class Figures:
             rows = db.execute(query.group_by(Launch.state, Launch.reason).order_by(count.desc())).all()
         return [(state, reason, number) for state, reason, number in rows]
 
+    def by_outcome(self) -> dict[str, int]:
+        """Return how many launches there ever were: ready, and refused by reason; erased ones count on."""
+        over = Launch.state.in_(("ready", "refused"))
+        query = (
+            select(Launch.state, Launch.reason, func.count())
+            .where(over)
+            .group_by(Launch.state, Launch.reason)
+        )
+        found: Counter[str] = Counter()
+        with self.database.read() as db:
+            for state, reason, count in db.execute(query):
+                found["ready" if state == "ready" else reason or "refused"] += count
+        return found
+
     def times_waited(self) -> list[float]:
         """Return the seconds from asked to ready of the newest thousand, shortest first."""
         query = select(Launch.finished - Launch.created).where(
