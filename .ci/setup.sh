@@ -46,6 +46,7 @@ dev() {
 
 missing() {
     .venv/bin/python tests/engines.py
+    [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
 }
 
 # What is still missing afterwards, its tests report as not run, or fail with CI=true; no Chromium fails here.

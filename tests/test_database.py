@@ -9,12 +9,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import PostgreSQL, free_port, wait_until
+from pgbouncer import pooled
 from psycopg import sql
 from sqlalchemy import make_url, text
 
 from webapp.store import Store
 from webapp.store.database import StoreUnavailable, migrate
 from webapp.store.outages import cleaned
+from webapp.store.pace import Pacer
 
 WAITING = "waiting for the database"
 
@@ -176,6 +178,73 @@ def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(b"Not a database. " * 200)
 
     assert complaint(f"sqlite:///{tmp_path / 'notes.txt'}").code == "SQLITE_NOTADB"
+
+
+# --- PgBouncer, and the limits that it refuses
+
+
+@pytest.fixture(params=["session", "transaction"])
+def pgbouncer(request: pytest.FixtureRequest, postgresql: PostgreSQL) -> Iterator[str]:
+    """An empty database behind PgBouncer, in session and in transaction pooling."""
+    with pooled(postgresql, request.param) as url:
+        yield url
+
+
+def shown(store: Store, name: str, *, writing: bool) -> str:
+    """A setting of the server's, as a transaction of the portal's sees it."""
+    with store.database.write() if writing else store.database.read() as db:
+        return str(db.scalar(text(f"SHOW {name}")))
+
+
+def create(store: Store, number: int) -> str:
+    """One person's creation, from the press to the answer."""
+    person, pacer = f"person-{number}", Pacer(store.database, 0, 0, "key")
+    launch = store.launches.record(person, f"{person}@acme.example", "token", "Talk", another=False).launch
+    assert launch
+    lease = pacer.begin(launch.id, launch.email or "")
+    assert lease
+    return pacer.created(lease, "https://acme.app.exec.com/chat/1").state
+
+
+def test_forty_people_create_through_pgbouncer(pgbouncer: str) -> None:
+    migrate(pgbouncer)
+
+    with opened(pgbouncer) as store, ThreadPoolExecutor(12) as people:
+        states = list(people.map(lambda number: create(store, number), range(40)))
+
+    assert states == ["ready"] * 40
+
+
+def test_limits_that_pgbouncer_refuses_are_set_in_writing_transactions(pgbouncer: str) -> None:
+    migrate(pgbouncer)
+
+    with opened(pgbouncer) as store:
+        assert shown(store, "statement_timeout", writing=True) == "5s"
+        assert shown(store, "lock_timeout", writing=True) == "4s"
+        assert shown(store, "statement_timeout", writing=False) == "0", "nothing stays behind"
+
+
+def test_what_pgbouncer_refuses_is_told_at_once(pgbouncer: str, caplog: pytest.LogCaptureFixture) -> None:
+    wrong = complaint(pgbouncer.replace("right-password", "wrong-password"))
+    unknown = complaint(f"{pgbouncer}x")
+    own_options = complaint(f"{pgbouncer}?options=-c%20search_path=x")
+    encrypted = complaint(f"{pgbouncer}?sslmode=require")
+
+    assert "SASL authentication failed" in str(wrong)
+    assert "no such database" in str(unknown)
+    assert "unsupported startup parameter: options" in str(own_options)
+    assert "does not support SSL" in str(encrypted)
+    assert WAITING not in caplog.text
+
+
+def test_limits_are_options_of_the_connection_beside_those_of_the_address(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url:
+        with opened(url) as store:
+            assert shown(store, "statement_timeout", writing=False) == "5s"
+        with opened(f"{url}&options=-c%20search_path=ours%20-c%20lock_timeout=1s") as store:
+            assert shown(store, "search_path", writing=False) == "ours"
+            assert shown(store, "lock_timeout", writing=False) == "1s"
+            assert shown(store, "statement_timeout", writing=False) == "5s"
 
 
 # --- An older release on a newer database
