@@ -63,6 +63,7 @@ class States:
         self.framed()
         self.strangers()
         self.writing()
+        self.sharing()
         self.refused()
         self.waiting()
         self.listed()
@@ -100,6 +101,29 @@ class States:
         self.tab.get_by_role("button", name="Share this text").click()
         self.tab.wait_for_url("**/links")
         self.look("share")
+
+    def sharing(self) -> None:
+        self.tab.goto("/")
+        box(self.tab).fill("Dana meets [customer].")
+        self.tab.get_by_role("button", name="Share this text").click()
+        self.tab.get_by_role("textbox", name="Title").fill("Renewal")
+        self.tab.get_by_text("Rather a long link").click()
+        self.look("sharing")
+        self.tab.get_by_role("button", name="Share", exact=True).click()
+        self.tab.wait_for_url("**/links/*")
+        page, address = self.tab.url, self.tab.locator("#address").inner_text()
+        for path in (page, f"{page}/wall", address, "/s/wrongwrang"):
+            self.tab.goto(path)
+            self.look(path)
+        self.tab.goto(f"{self.around}/?{self.visitor.portal.url}/embed?s={address[-10:]}")
+        expect(self.tab.frame_locator("iframe").get_by_role("button")).to_be_visible()
+        self.look("frame of a shared text")
+        self.tab.goto(page)
+        self.tab.get_by_text("Withdraw", exact=True).click()
+        self.look("withdrawing")
+        self.tab.get_by_role("button", name="Withdraw for everybody").click()
+        self.tab.get_by_role("heading", name="This text is withdrawn").wait_for()
+        self.look("withdrawn")
 
     def refused(self) -> None:
         self.press("A talk with a buyer. [[400]]")

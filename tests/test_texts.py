@@ -5,8 +5,10 @@ import re
 import tempfile
 
 import pytest
-from conftest import Fetch, SignIn, expire
+import requests
+from conftest import Fetch, Sandbox, SignIn, StartPortal, expire
 from flask.testing import FlaskClient
+from reading import Page
 from werkzeug.test import TestResponse
 
 from webapp import bodies, texts
@@ -226,3 +228,19 @@ def test_no_name_of_a_file_is_written_down(
     bring(person, fields, b"Words", "Globex takeover.pdf")
     assert "a file gave 5 characters" in caplog.text
     assert not re.search("globex|words", caplog.text, re.IGNORECASE)
+
+
+def test_a_browser_is_shown_the_form_after_a_file_far_too_large(
+    portal: StartPortal, sandbox: Sandbox
+) -> None:
+    home = portal("--workers", "1").url
+    with requests.Session() as http:
+        http.trust_env = False
+        provider = http.get(f"{home}/sign-in", allow_redirects=False, timeout=15).headers["Location"]
+        http.get(sandbox.choose(provider, "dana"), allow_redirects=False, timeout=15)
+        fields = Page(http.get(f"{home}/", timeout=15).text).fields | {"prompt": TYPED}
+        body = multipart(fields, "a.txt") + bytes(30 * 1024 * 1024) + b"\r\n--edge--\r\n"
+        kind = {"Content-Type": "multipart/form-data; boundary=edge"}
+        answer = http.post(f"{home}/texts", data=body, headers=kind, timeout=60)
+    assert answer.status_code == 413
+    assert Page(answer.text).prompt == TYPED
