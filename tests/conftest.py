@@ -515,6 +515,21 @@ class PostgreSQL:
         finally:
             self.server.ensure_postgres_running()
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server's processes stand still inside the block; its kernel goes on taking connections."""
+        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        stopped = [main]
+        try:
+            os.kill(main, signal.SIGSTOP)  # first, or it starts more
+            for child in Path(f"/proc/{main}/task/{main}/children").read_text().split():
+                os.kill(int(child), signal.SIGSTOP)
+                stopped.append(int(child))
+            yield
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:

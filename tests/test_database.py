@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from psycopg import sql
 from sqlalchemy import make_url, text
 
 from webapp.store import Store
-from webapp.store.database import StoreUnavailable, migrate
+from webapp.store.database import MIGRATION_LOCK, StoreUnavailable, migrate
 from webapp.store.outages import cleaned
 from webapp.store.pace import Pacer
 
@@ -245,6 +246,73 @@ def test_limits_are_options_of_the_connection_beside_those_of_the_address(postgr
             assert shown(store, "search_path", writing=False) == "ours"
             assert shown(store, "lock_timeout", writing=False) == "1s"
             assert shown(store, "statement_timeout", writing=False) == "5s"
+
+
+# --- A server that says nothing
+
+
+def test_a_frozen_server_is_told_to_everybody_within_15_seconds(postgresql: PostgreSQL) -> None:
+    """More people than connections; one of them in the middle of a transaction."""
+    with postgresql.database() as url, opened(url) as store, ThreadPoolExecutor(40) as people:
+        migrate(url)
+        begun, went_on = threading.Event(), threading.Event()
+
+        def in_the_middle() -> None:
+            with store.database.write() as db:
+                db.scalar(text("SELECT 1"))
+                begun.set()
+                went_on.wait()
+                db.scalar(text("SELECT 1"))
+
+        asked = [people.submit(in_the_middle)]
+        begun.wait()
+        with postgresql.frozen():
+            went_on.set()
+            asked += [people.submit(store.database.probe) for _ in range(39)]
+            told = [str(one.exception(timeout=15)) for one in asked]
+        assert all("no answer" in sentence for sentence in told), told
+        wait_until(lambda: is_up(store), "the server's return")
+
+
+def is_up(store: Store) -> bool:
+    try:
+        store.database.probe()
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_a_frozen_server_stops_the_start(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("webapp.store.postgresql.CONNECT", 2)
+    with postgresql.database() as url, postgresql.frozen():
+        assert str(complaint(url)).endswith("no answer within 2 s")
+    assert WAITING not in caplog.text
+
+
+def test_a_frozen_server_behind_pgbouncer_is_told(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.store.postgresql.DEADLINE", 1)
+    with pooled(postgresql, "transaction") as url, opened(url) as store:
+        migrate(url)
+        with postgresql.frozen(), pytest.raises(StoreUnavailable, match="no answer within 1 s"):
+            store.database.probe()
+
+
+def test_migrations_have_no_time_limit(postgresql: PostgreSQL) -> None:
+    """Another process migrates for longer than any page may wait."""
+    limits = "&options=-c%20statement_timeout=100%20-c%20lock_timeout=100"
+    with postgresql.database() as url, ThreadPoolExecutor(1) as operator:
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+            start = operator.submit(migrate, url + limits, 0)
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            wait_until(lambda: other.execute(waits).fetchone() == (1,), "the second process")
+            with pytest.raises(TimeoutError):
+                start.result(0.5)
+        start.result(60)
 
 
 # --- An older release on a newer database
