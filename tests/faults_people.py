@@ -21,10 +21,9 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from conftest import SECRET_KEY, answers, end, run_gunicorn, wait_until
 from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
 from reading import Page
 
-from webapp import cookies
+from webapp import cookies, keys
 from webapp.store import Store
 from webapp.store.tables import SignIn, person_key
 
@@ -66,8 +65,8 @@ def cookie_of(person: str, issuer: str, store: Store) -> str:
         )
     )
     app = Flask(__name__, static_folder=None)
-    app.secret_key = SECRET_KEY
-    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    keys.init_app(app, [SECRET_KEY])
+    signer = keys.Sessions().get_signing_serializer(app)
     assert signer is not None
     cookie = signer.dumps({"_permanent": True, "sign_in": secret})
     return cookie if isinstance(cookie, str) else cookie.decode()

@@ -29,7 +29,7 @@ from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
 
-from webapp import cookies
+from webapp import cookies, keys
 
 
 def cookies_of(answer: TestResponse) -> dict[str, dict[str, str]]:
@@ -371,8 +371,8 @@ def test_no_address_names_where_to_go(client: FlaskClient, sandbox: Sandbox, nam
     assert client.get(f"{own_path(client, callback)}&{name}=https://evil.example/").location == "/"
 
 
-def signed(wanted: str, key: str = SECRET_KEY, salt: str = "wanted") -> str:
-    return str(URLSafeTimedSerializer([key], salt=salt).dumps(wanted))
+def signed(wanted: str, key: str = SECRET_KEY, use: keys.Use = "wanted") -> str:
+    return str(keys.signer([key], use).dumps(wanted))
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def signed(wanted: str, key: str = SECRET_KEY, salt: str = "wanted") -> str:
         "",
         "planted",
         signed("/?prompt=forged", key="forged-0123456789abc"),
-        signed("/?prompt=forged", salt="another"),
+        signed("/?prompt=forged", use="check"),
         "A" + signed("/?prompt=forged")[1:],
         signed("/?prompt=forged")[:40],
         "x" * 3600,
@@ -401,7 +401,9 @@ def test_a_wish_of_the_day_before_is_not_granted(client: FlaskClient, sign_in: S
                 return int(time.time()) - 24 * 3600
 
     client.set_cookie(
-        "wanted-0", str(Yesterday([SECRET_KEY], salt="wanted").dumps("/?prompt=old")), path="/sign-in"
+        "wanted-0",
+        str(Yesterday([keys.derived(SECRET_KEY, "wanted")], salt="wanted").dumps("/?prompt=old")),
+        path="/sign-in",
     )
     assert sign_in(client).location == "/"
 
@@ -624,5 +626,5 @@ def test_a_token_lives_as_long_as_the_session(make_app: MakeApp, sign_in: SignIn
             def get_timestamp(self) -> int:
                 return int(time.time()) - 90 * 3600
 
-    token = str(LongAgo(SECRET_KEY, salt="wtf-csrf-token").dumps(raw))
+    token = str(LongAgo(keys.derived(SECRET_KEY, "csrf"), salt="wtf-csrf-token").dumps(raw))
     assert client.post("/sign-out", data={"csrf_token": token}).status_code == 200

@@ -461,3 +461,8 @@ def test_another_claim_than_email_is_refused_without_trust(env: pytest.MonkeyPat
 
 def test_another_claim_than_email_is_accepted_with_trust(env: pytest.MonkeyPatch) -> None:
     assert accepted(env, OIDC_EMAIL_CLAIM="upn", **TRUST).oidc_email_claim == "upn"
+
+
+@pytest.mark.parametrize("key", ["a" * 40, "abab" * 10, "0000000000000001"])
+def test_a_signing_key_without_chance_is_refused(env: pytest.MonkeyPatch, key: str) -> None:
+    assert refused(env, SECRET_KEY=key)[0].startswith("SECRET_KEY: each key needs chance in it")

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from webapp.__main__ import _parser
+from webapp.config import Settings
+
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/*.md")])
+FOR_OPERATORS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "webapp").glob("*.py"))
+# Settings of others that the documents name, and words in capitals that are none.
+OTHERS = {"CREATE", "SIGHUP", "SIGTERM", "FAIL", "PORT", "SANDBOX_PORT", "NAME_FILE", "QUICK", "CI"}
 OURS = r"(?:webapp|tests|docs|deploy|static|templates|\.ci)/[\w./-]*\w/?"
 
 
@@ -27,3 +35,39 @@ def test_make_help_names_every_command_a_person_runs() -> None:
     rules = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert rules
     assert [line.split()[1] for line in said.splitlines()] == rules[1].split()
+
+
+def test_every_check_is_described() -> None:
+    named = set(re.findall(r'Check\(\s*"([a-z_]+)"', CODE)) | {"provider_clock"}
+    table = OPERATING.partition("| check | what FAIL means")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == named
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_exists(path: Path) -> None:
+    known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
+    named = set(re.findall(r"-m webapp ([a-z-]+)", path.read_text(encoding="utf-8")))
+    assert named <= known
+
+
+def test_every_event_that_wakes_somebody_is_logged() -> None:
+    table = OPERATING.partition("| event | level |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)[1:]
+    named = {event for row in rows for event in re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", row)}
+    assert named
+    assert {event for event in named if f'"{event}"' not in CODE} == set()
+
+
+@pytest.mark.parametrize("path", FOR_OPERATORS, ids=lambda path: path.name)
+def test_every_setting_named_in_the_documents_exists(path: Path) -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    named = set(re.findall(r"`([A-Z][A-Z_]{3,})(?:=[^`]*)?`", path.read_text(encoding="utf-8")))
+    unknown = {name for name in named if not {name, name.removesuffix("_FILE")} & settings}
+    assert unknown <= OTHERS
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_test_that_a_document_names_exists(path: Path) -> None:
+    tests = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "tests").glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))
+    assert {name for name in named if f"def {name}(" not in tests} == set()

@@ -1,7 +1,6 @@
 """Scenario Portal: the internal page in front of Exec's Scenario Studio."""
 
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from . import (
     errors,
     exec_api,
     headers,
+    keys,
     launches,
     links,
     logs,
@@ -51,8 +51,9 @@ def create_app(settings: Settings) -> Flask:
     """Build the portal from its settings, on a database that is up to date."""
     app = Flask(__name__, template_folder=ROOT / "templates", static_folder=None)
     app.request_class = Request
-    logs.configure(settings.log_format, derived_key(settings))
+    logs.configure(settings.log_format, keys.derived(settings.secret_keys[0], "log"))
     app.extensions["portal"] = build(settings)
+    keys.init_app(app, settings.secret_keys)
     configure(app, settings)
     logs.init_app(app, settings.trusted_proxies, urlsplit(settings.origin).netloc)
     pages.init_app(app, settings)
@@ -64,11 +65,6 @@ def create_app(settings: Settings) -> Flask:
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
     return app
-
-
-def derived_key(settings: Settings) -> bytes:
-    """Return what people are hashed with in log lines."""
-    return sha256(f"log {settings.secret_keys[0]}".encode()).digest()
 
 
 def build(settings: Settings) -> Portal:
@@ -87,8 +83,6 @@ def build(settings: Settings) -> Portal:
 def configure(app: Flask, settings: Settings) -> None:
     """Set what Flask and Flask-WTF read from `app.config`."""
     app.config.update(
-        SECRET_KEY=settings.secret_keys[0],
-        SECRET_KEY_FALLBACKS=settings.secret_keys[1:],
         SESSION_COOKIE_NAME=cookies.name(settings.public_url, cookies.SESSION),
         SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_SECURE=settings.is_https,

@@ -27,6 +27,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
 from .config import Settings
+from .keys import signer
 from .logs import printable
 from .oidc import PENDING, PromptRefused, Stale, User
 from .portal import current_portal
@@ -309,7 +310,7 @@ def _keep_wanted(response: BaseResponse, address: str) -> None:
 
 
 def _wanted_signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_portal.settings.secret_keys[::-1], salt="wanted")
+    return signer(current_portal.settings.secret_keys, "wanted")
 
 
 def _to_the_provider(prompt: str | None) -> BaseResponse:

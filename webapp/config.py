@@ -118,6 +118,8 @@ def _secret_keys(keys: SecretStr) -> SecretStr:
     parts = [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
     if not parts or any(len(key) < 16 for key in parts):
         raise ValueError("each key needs at least 16 characters; `openssl rand -hex 32` makes a good one")
+    if any(len(set(key)) < 8 for key in parts):
+        raise ValueError("each key needs chance in it, not a pattern: `openssl rand -hex 32` makes one")
     return SecretStr(",".join(parts))
 
 

@@ -3,6 +3,7 @@
 Keeping one touches no session. Who may read it: the browser that wrote it, and in it one person.
 """
 
+import hmac
 import logging
 import secrets
 import time
@@ -14,6 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth, cookies, errors
 from .forms import TOKEN, PromptForm
+from .keys import derived
 from .pages import form_page
 from .portal import current_portal
 from .store.drafts import DRAFT_LIFETIME
@@ -133,7 +135,8 @@ def _address_hash() -> str:
     except ValueError:
         return _hash("nowhere")
     network = ip_network((address, 64), strict=False) if address.version == 6 else address
-    return _hash(f"{current_portal.settings.secret_keys[0]} {network}")
+    key = derived(current_portal.settings.secret_keys[0], "address")
+    return hmac.digest(key, str(network).encode(), "sha256").hex()
 
 
 def _hash(secret: str) -> str:

@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, abort, jsonify, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from .config import Settings
+from .keys import signer
 from .metrics import CONTENT_TYPE
 from .portal import current_portal, portal_of
 from .store.database import StoreUnavailable
@@ -44,7 +45,7 @@ def _what_arrives(token: str) -> Response:
 
 def check_signer(settings: Settings) -> URLSafeTimedSerializer:
     """Return what signs the address that `check` asks, so that nobody else learns of the proxies."""
-    return URLSafeTimedSerializer(settings.secret_keys[::-1], salt="check")
+    return signer(settings.secret_keys, "check")
 
 
 @bp.get("/readyz")
