@@ -24,6 +24,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from webapp import logs
 from webapp.ops import start_erasing
+from webapp.portal import portal_of
 
 # A proxy on this machine is the usual way in; say otherwise with `--bind`.
 bind = "127.0.0.1:8000"
@@ -93,7 +94,9 @@ def child_exit(_server: Arbiter, worker: Worker) -> None:
         mark_process_dead(worker.pid)
 
 
-def on_exit(_server: Arbiter) -> None:
+def on_exit(server: Arbiter) -> None:
+    if server.app.callable:  # after the workers' end, and not where there was no start
+        portal_of(server.app.callable).store.database.close()
     if wants_metrics():
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 

@@ -2,20 +2,23 @@
 
 import contextlib
 import logging
+import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import PostgreSQL, free_port, wait_until
+from conftest import PostgreSQL, StartPortal, answers, free_port, wait_until
 from pgbouncer import pooled
 from psycopg import sql
-from sqlalchemy import make_url, text
+from sqlalchemy import event, make_url, text
 
 from webapp.store import Store
-from webapp.store.database import MIGRATION_LOCK, StoreUnavailable, migrate
+from webapp.store.database import MIGRATION_LOCK, Database, StoreUnavailable, migrate
 from webapp.store.outages import cleaned
 from webapp.store.pace import Pacer
 
@@ -313,6 +316,94 @@ def test_migrations_have_no_time_limit(postgresql: PostgreSQL) -> None:
             with pytest.raises(TimeoutError):
                 start.result(0.5)
         start.result(60)
+
+
+# --- SQLite as a file
+
+
+def beside(path: Path) -> set[str]:
+    """What stands beside a database, and it."""
+    return {found.name for found in path.parent.glob(f"{path.name}*")}
+
+
+def test_a_portal_that_ends_leaves_one_file_that_holds_everything(
+    portal: StartPortal, tmp_path: Path
+) -> None:
+    path = tmp_path / "portal.sqlite"
+    running = portal()
+    assert answers(f"{running.url}/readyz")  # which writes
+    assert beside(path) == {"portal.sqlite", "portal.sqlite-wal", "portal.sqlite-shm"}
+    for name in beside(path):
+        assert path.with_name(name).stat().st_mode & 0o777 == 0o600, name
+
+    running.stop()
+
+    assert beside(path) == {"portal.sqlite"}
+    shutil.copy(path, tmp_path / "copy.sqlite")
+    with closing(sqlite3.connect(tmp_path / "copy.sqlite")) as copy:
+        assert copy.execute("SELECT count(*) FROM probe").fetchone() == (1,)
+
+
+def test_a_directory_of_our_own_is_private_and_files_of_before_become_so(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "portal.db"
+    migrate(f"sqlite:///{path}")
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.chmod(0o644)
+
+    migrate(f"sqlite:///{path}")
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'portal.db'}"
+    migrate(url)
+    with opened(url) as store:
+        event.listen(
+            store.database.engine, "connect", lambda one, _: one.execute("PRAGMA max_page_count = 1")
+        )
+        with pytest.raises(StoreUnavailable, match=r"\(SQLITE_FULL\); the disk is full: make room"):
+            store.launches.record("dana", "dana@acme.example", "token", "Talk. " * 9999, another=False)
+
+
+def test_a_restore_brings_back_what_was_there(tmp_path: Path) -> None:
+    """As the guide says: the portal was killed, and its `-wal` stands there still."""
+    path, copy, crashed = tmp_path / "portal.db", tmp_path / "backup.db", tmp_path / "crashed"
+    migrate(f"sqlite:///{path}")
+    crashed.mkdir()
+    with opened(f"sqlite:///{path}") as store:
+        create(store, 1)
+        store.database.backup(copy)
+        create(store, 2)
+        for name in beside(path):
+            shutil.copy(path.with_name(name), crashed)
+    assert (crashed / "portal.db-wal").stat().st_size
+
+    for ending in ("-wal", "-shm"):
+        (crashed / f"portal.db{ending}").unlink()
+    shutil.copy(copy, crashed / "portal.db")
+
+    restored = f"sqlite:///{crashed / 'portal.db'}"
+    migrate(restored)
+    with opened(restored) as store:
+        assert len(store.launches.newest("person-1", None)) == 1
+        assert store.launches.newest("person-2", None) == []
+
+
+def test_a_backup_is_one_file_that_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "portal.db"
+    migrate(f"sqlite:///{path}")
+    with opened(f"sqlite:///{path}") as store:
+        store.database.backup(tmp_path / "copy.db")
+        with pytest.raises(StoreUnavailable, match="there is no such file"):
+            Database(f"sqlite:///{tmp_path / 'mistyped.db'}").backup(tmp_path / "other.db")
+        path.write_bytes(b"Not a database. " * 999)
+        with pytest.raises(StoreUnavailable, match="SQLITE_"):
+            store.database.backup(tmp_path / "broken.db")
+
+    assert sorted(beside(tmp_path / "copy.db")) == ["copy.db"]
+    assert not (tmp_path / "mistyped.db").exists()
+    assert not beside(tmp_path / "broken.db")
 
 
 # --- An older release on a newer database

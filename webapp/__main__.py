@@ -1,6 +1,7 @@
 """`python -m webapp …`: what an operator does by hand."""
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import check, exec_client, oidc, show, way_out
@@ -19,7 +20,9 @@ def main() -> None:
         if arguments.command == "backup":
             print(_backup(Database(settings.database_url.get_secret_value()), arguments.file))
         else:
-            print(_do(arguments, settings, _store(settings)))
+            store = _store(settings)
+            with closing(store.database):
+                print(_do(arguments, settings, store))
     except StoreUnavailable as error:
         raise SystemExit(f"DATABASE_URL: {error}") from None
 

@@ -118,8 +118,10 @@ class Database:
             raise tell(url, str(error), error.sqlite_errorname) from None
 
     def close(self) -> None:
-        """Close what is open; the last to do so on SQLite leaves one file that holds everything."""
+        """Close what is open; the last process to do so leaves one file of SQLite that holds everything."""
         self.engine.dispose()
+        if self.file and self.file.exists():
+            sqlite.fold(self.file)
 
 
 def now_in(db: Session) -> float:

@@ -62,6 +62,15 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def fold(path: Path) -> None:
+    """Take what stands in the `-wal` into the file; the last connection to close then removes it.
+
+    A process that was killed may have left one behind.
+    """
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=1)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing is lost where this fails
+
+
 def backup(path: Path, copy: Path) -> None:
     """Copy a database that may be in use; `copy` appears when it is whole. Raises what sqlite3 and os do.
 
