@@ -201,6 +201,11 @@ def test_numbers_stay_where_no_meeting_is_joined() -> None:
     assert text.endswith("Call +49 170 1234567\nPIN: later\nhttps://acme.example/deck")
 
 
+def test_numbers_far_from_a_link_stay() -> None:
+    notes = "Phone: +1 555 0100\nPIN: later\n\n\n\n\nNext: a demo\nhttps://acme.zoom.us/j/1\n"
+    assert text_of(notes.encode(), "notes.txt") == "Phone: +1 555 0100\nPIN: later\n\nNext: a demo"
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
@@ -334,9 +339,14 @@ def test_captions_that_roll_up_are_said_once() -> None:
         "[00:00:01] Dana Lee: Welcome.\n[00:00:02] Omar Okafor: Hi!\n[00:00:03] Dana Lee: Second topic at 14:00.",
         "00:00:01 Dana Lee: Welcome.\n00:00:02 Omar Okafor: Hi!\n00:00:03 Dana Lee: Second topic at 14:00.",
         "Dana Lee  0:03\nWelcome.\nOmar Okafor  0:10\nHi!\nDana Lee  1:02:10\nSecond topic at 14:00.",
+        "[00:00] Dana Lee: Welcome.\n[00:05] Omar Okafor: Hi!\n[01:05] Dana Lee: Second topic at 14:00.",
+        (
+            "Dana Lee:\n0 minutes 3 seconds\nWelcome.\nOmar Okafor:\n0 minutes 5 seconds\nHi!\nDana Lee:\n"
+            "1 hour 3 minutes 9 seconds\nSecond topic at 14:00."
+        ),
         "[Dana Lee] 14:00:03\nWelcome.\n[Omar Okafor] 14:00:05\nHi!\n[Dana Lee] 14:00:09\nSecond topic at 14:00.",
     ],
-    ids=["meet", "brackets", "codes", "otter", "zoom"],
+    ids=["meet", "brackets", "codes", "otter", "fireflies", "teams", "zoom"],
 )
 def test_a_transcript_in_a_text_file_loses_its_time_codes(text: str) -> None:
     spoken = re.sub(r":\s+", ": ", re.sub(r"\n+", "\n", text_of(text.encode(), "a.txt")))
@@ -344,7 +354,7 @@ def test_a_transcript_in_a_text_file_loses_its_time_codes(text: str) -> None:
 
 
 def test_an_agenda_keeps_its_times() -> None:
-    agenda = "# Workshop\n\n- 9:00 Welcome\n\n10:30\nBreak\n\nLunch 12:30\nEnd 17:00\n\n---"
+    agenda = "Welcome (9:00)\nLunch (12:30)\n\n# Workshop\n\n- 9:00 Welcome\n\n10:30\nBreak\n\nLunch 12:30\nEnd 17:00\n\n---"
     assert text_of(agenda.encode(), "agenda.md") == agenda
 
 

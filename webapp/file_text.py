@@ -795,6 +795,7 @@ MACHINERY = re.compile(
 DIALLED = re.compile(
     r"[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#-]{6,}\D{0,60}(?:#.*)?"
 )
+FAR = 40  # lines after a link for joining; no invitation is longer
 FRAME = re.compile(r"(?:>\s?)*(?:_{60,}|-::~[:~]{20,}-?|[~:\-]{30,})")
 RULES = re.compile(r"[-_~=*:.…\s]{3,}")
 
@@ -802,20 +803,33 @@ RULES = re.compile(r"[-_~=*:.…\s]{3,}")
 def joined_off(text: str) -> str:
     """Return the text without the links, codes and numbers that one joins a meeting by.
 
-    The lines about them go only where there is such a link or sentence at all: elsewhere they may be the matter.
+    The lines about them go only near such a link or sentence: elsewhere they may be the matter.
     """
     lines = text.replace("\r\n", "\n").split("\n")
     if not any(is_joining(line) for line in lines):
         return text
-    kept = []
-    for line in without_blocks(lines):
+    lines = list(without_blocks(lines))
+    marks = [at for at, line in enumerate(lines) if is_joining(line)]
+    kept, last = [], -FAR
+    for at, line in enumerate(lines):
+        while marks and marks[0] <= at:
+            last = marks.pop(0)
         rest = ADDRESS.sub(lambda link: "" if is_joining(link[0]) else link[0], line)
-        bare = QUOTED.sub("", rest)
-        cut = rest != line and not re.search(r"\w{3}", bare)
-        machinery = MACHINERY.fullmatch(bare) or DIALLED.fullmatch(bare) or RULES.fullmatch(bare)
-        if not (bare.strip() and (cut or machinery)) and not (line.strip() and not rest.strip()):
+        ahead = bool(marks) and marks[0] - at <= 4
+        if line.strip() and not is_machinery(line, rest, after=at - last < FAR, before=ahead):
             kept.append(rest)
+        elif not line.strip():
+            kept.append(line)
     return "\n".join(kept)
+
+
+def is_machinery(line: str, rest: str, *, after: bool, before: bool) -> bool:
+    """Whether nothing of a line is worth keeping; `rest` is what stays without its links."""
+    bare = QUOTED.sub("", rest)
+    if rest != line and not re.search(r"\w{3}", bare):
+        return True
+    words = MACHINERY.fullmatch(bare) or RULES.fullmatch(bare)
+    return bool((after or before) and words and bare.strip()) or bool(after and DIALLED.fullmatch(bare))
 
 
 def without_blocks(lines: list[str]) -> Iterator[str]:
@@ -836,13 +850,19 @@ def is_joining(line: str) -> bool:
     if any(MEETING_HOSTS.search(unquote(link)) for link in ADDRESS.findall(line)):
         return True
     return bool(
-        re.match(r"(?i)\W*(?:microsoft teams meeting|join zoom meeting|join with google meet)\b", line)
+        re.match(
+            r"(?i)\W*(?:microsoft teams meeting|(?:.{0,80}\bscheduled|join) zoom meeting|join with google meet)\b",
+            line,
+        )
     )
 
 
 CODE = r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,3})?"
 RANGE = re.compile(rf"(?m)^(?:\d+\n)?[\[(]?{CODE}[\])]?\s*(?:-->|,|–|-)\s*[\[(]?{CODE}[\])]?.*$\n?")
-BRACKETED = re.compile(rf"[ \t]*[\[(](?:{CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*[-–:](?=\s))?[ \t]?")
+CODES = re.compile(CODE)
+BRACKETED = re.compile(rf"[ \t]*[\[(]({CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*[-–:](?=\s))?[ \t]?")
+SPELT = re.compile(r"(?m)^(?:\d+ (?:hours?|minutes?|seconds?) ?){1,3}$\n?")  # copied from Teams
+OTTER = re.compile(r"(?m)^Transcribed by https?://otter\.ai/?$\n?")
 NAMED_BEFORE = re.compile(rf"(?m)^\[([^\]\n]{{1,60}})\][ \t]+{CODE}[ \t]*$")
 AT_START = re.compile(rf"(?m)^[ \t]*{CODE}(?:[ \t]+|$\n?)(?:[-–:][ \t]+)?")
 CLOCK = re.compile(r"(?m)^(?P<who>[^\n\t:]{2,60}?)?[ \t]*(?P<code>\d{1,2}:\d{2}(?::\d{2})?)[ \t]*$\n?")
@@ -850,16 +870,19 @@ CLOCK = re.compile(r"(?m)^(?P<who>[^\n\t:]{2,60}?)?[ \t]*(?P<code>\d{1,2}:\d{2}(
 
 def codes_off(text: str) -> str:
     """Return a transcript without its time codes. The times of an agenda stay: it does not begin at 0:00."""
-    if len(re.findall(rf"{CODE}", text)) > 1:
+    if len(CODES.findall(text)) > 1:
         text = AT_START.sub("", RANGE.sub("", text))
+    bracketed = BRACKETED.findall(text)
+    if len(bracketed) > 1 and (bracketed[0].count(":") > 1 or re.match(r"0?0:", bracketed[0])):
         text = BRACKETED.sub(
             lambda code: " " if code.start() and text[code.start() - 1] != "\n" else "", text
         )
     text = NAMED_BEFORE.sub(r"\1:", text)
+    text = SPELT.sub("", text) if len(SPELT.findall(text)) > 1 else text
     clocks = list(CLOCK.finditer(text))
     if len(clocks) > 1 and re.match(r"0?0:", clocks[0]["code"]):
         text = CLOCK.sub(lambda code: f"{code['who'].strip()}:\n" if code["who"] else "", text)
-    return text
+    return OTTER.sub("", text)
 
 
 def tidy(text: str) -> str:
