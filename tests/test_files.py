@@ -504,6 +504,16 @@ def test_a_document_under_tracking_is_read_as_it_would_be_accepted() -> None:
     assert text_of(saved(made), "a.docx") == "Keep new\tfield"
 
 
+def test_a_text_box_stands_apart_and_hidden_text_is_left_out() -> None:
+    box = (
+        f'<w:p xmlns:w="{WORD}"><w:r><w:t>Before</w:t></w:r><w:r><w:txbxContent><w:p><w:r><w:t>In the box</w:t></w:r></w:p>'
+        "</w:txbxContent></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r><w:r><w:t>After</w:t></w:r></w:p>"
+    )
+    made = docx.Document()
+    made.element.body.insert(0, parse_xml(box))
+    assert text_of(saved(made), "a.docx") == "Before\nIn the box\nAfter"
+
+
 def test_a_strict_document_is_read() -> None:
     strict, old = io.BytesIO(), zipfile.ZipFile(io.BytesIO(document("Plan")))
     with zipfile.ZipFile(strict, "w") as new:
@@ -519,8 +529,8 @@ def test_a_strict_document_is_read() -> None:
 
 
 def test_a_transcript_in_a_document_loses_its_time_codes() -> None:
-    data = document("Dana Lee   0:03\nGood morning.", "Priya Shah   0:12\nThe price.")
-    assert text_of(data, "a.docx") == "Dana Lee:\nGood morning.\nPriya Shah:\nThe price."
+    data = document("3 March 2026, 14:00", "Dana Lee   0:03\nGood morning.", "Priya Shah   0:12\nThe price.")
+    assert text_of(data, "a.docx") == "3 March 2026, 14:00\nDana Lee:\nGood morning.\nPriya Shah:\nThe price."
 
 
 def test_a_pdf_gives_its_pages() -> None:

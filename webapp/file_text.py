@@ -751,8 +751,10 @@ def words(element: Any) -> str:  # noqa: ANN401
             said.append(child.text or "")
         elif child.tag in SIGNS:
             said.append(SIGNS[child.tag])
-        elif child.tag not in GONE:
-            said.append(("\n" if child.tag == f"{WORD}p" else "") + words(child))
+        elif child.tag == f"{WORD}txbxContent":
+            said.append("\n".join(["", *blocks(child), ""]))
+        elif child.tag not in GONE and child.find(f"{WORD}rPr/{WORD}vanish") is None:
+            said.append(words(child))
     return "".join(said)
 
 
@@ -880,8 +882,12 @@ def codes_off(text: str) -> str:
     text = NAMED_BEFORE.sub(r"\1:", text)
     text = SPELT.sub("", text) if len(SPELT.findall(text)) > 1 else text
     clocks = list(CLOCK.finditer(text))
-    if len(clocks) > 1 and re.match(r"0?0:", clocks[0]["code"]):
-        text = CLOCK.sub(lambda code: f"{code['who'].strip()}:\n" if code["who"] else "", text)
+    begins = next((clock.start() for clock in clocks if re.match(r"0?0:", clock["code"])), len(text))
+    if sum(clock.start() >= begins for clock in clocks) > 1:
+        spoken_part = CLOCK.sub(
+            lambda code: f"{code['who'].strip()}:\n" if code["who"] else "", text[begins:]
+        )
+        text = text[:begins] + spoken_part
     return OTTER.sub("", text)
 
 
