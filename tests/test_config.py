@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from webapp.config import InvalidSettings, Settings
 
@@ -466,3 +467,187 @@ def test_another_claim_than_email_is_accepted_with_trust(env: pytest.MonkeyPatch
 @pytest.mark.parametrize("key", ["a" * 40, "abab" * 10, "0000000000000001"])
 def test_a_signing_key_without_chance_is_refused(env: pytest.MonkeyPatch, key: str) -> None:
     assert refused(env, SECRET_KEY=key)[0].startswith("SECRET_KEY: each key needs chance in it")
+
+
+# --- What editors, shells and platforms do to settings
+
+
+@pytest.mark.parametrize("blank", [" {} ", "{}\n", "\ufeff{}", "{}\r\n", "\t{}", "\u00a0{}"])
+def test_blanks_at_the_ends_go_off(env: pytest.MonkeyPatch, blank: str) -> None:
+    settings = accepted(env, OIDC_CLIENT_SECRET=blank.format("from-echo"), OIDC_CLIENT_ID=blank.format("me"))
+    assert settings.oidc_client_secret.get_secret_value() == "from-echo"
+    assert settings.oidc_client_id == "me"
+
+
+def test_a_setting_of_blanks_is_a_missing_one(env: pytest.MonkeyPatch) -> None:
+    assert refused(env, OIDC_CLIENT_ID="  ") == ["OIDC_CLIENT_ID is missing"]
+
+
+def test_a_secrets_file_ends_where_its_text_ends(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes("\ufeffthe-secret\r\n".encode())
+    env.delenv("OIDC_CLIENT_SECRET")
+    settings = accepted(env, OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret"))
+    assert settings.oidc_client_secret.get_secret_value() == "the-secret"
+
+
+def test_the_env_file_may_begin_with_a_byte_order_mark(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("\ufeffSUPPORT_CONTACT=help@acme.example\n".encode())
+    assert accepted(env).support_contact == "help@acme.example"
+
+
+def test_an_env_file_in_another_encoding_is_told(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("SUPPORT_CONTACT=help\n".encode("utf-16"))
+    assert refused(env) == [".env is no UTF-8 text: save it as UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ALLOWED_EMAIL_DOMAIN", "ALLOWED_EMAIL_DOMAINS"),
+        ("ALLOWED_GROUP", "ALLOWED_GROUPS"),
+        ("PUBLIC_RUL", "PUBLIC_URL"),
+        ("SECRETKEY_FILE", "SECRET_KEY_FILE"),
+        ("SESION_HOURS", "SESSION_HOURS"),
+        ("allowed_email_domain", "ALLOWED_EMAIL_DOMAINS"),
+    ],
+)
+def test_a_misspelt_name_stops_the_start(
+    env: pytest.MonkeyPatch, tmp_path: Path, name: str, meant: str
+) -> None:
+    wanted = f"{name.upper()} is no setting: is {meant} meant?"
+    assert refused(env, **{name: "acme.example"}) == [wanted]
+    env.delenv(name)
+    (tmp_path / ".env").write_text(f"{name}=acme.example\n")
+    assert refused(env) == [wanted]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "SSL_CERT_DIR",
+        "NIX_SSL_CERT_FILE",
+        "DATABASE_PORT",
+        "DATABASE_HOST",
+        "SECRET_KEY_BASE",
+        "LOG_FILE",
+        "LOG_LEVEL",
+        "COMPOSE_FILE",
+        "COMPOSE_PROJECT_NAME",
+        "PORTAL_PORT",
+        "PORTAL_SERVICE_HOST",
+        "HOSTNAME",
+        "PATH",
+        "HOME",
+        "TZ",
+        "LC_ALL",
+        "SESSION_MANAGER",
+        "XDG_SESSION_ID",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "PIP_NO_INDEX",
+        "PUBLIC_IP",
+    ],
+)
+def test_names_of_others_start_as_ever(env: pytest.MonkeyPatch, name: str) -> None:
+    accepted(env, **{name: "/etc/ssl"})
+
+
+def test_an_unknown_name_in_the_env_file_is_told(
+    env: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text("COLOUR_OF_THE_SKY=blue\n")
+    accepted(env)
+    assert "COLOUR_OF_THE_SKY in .env is no setting and is ignored" in caplog.text
+
+
+def test_a_list_whose_entries_hold_commas_is_json(env: pytest.MonkeyPatch) -> None:
+    groups = '["CN=Sales,OU=Groups,DC=acme", "CN=Trainers,OU=Groups"]'
+    assert accepted(env, ALLOWED_GROUPS=groups).allowed_groups == (
+        "CN=Sales,OU=Groups,DC=acme",
+        "CN=Trainers,OU=Groups",
+    )
+
+
+@pytest.mark.parametrize("groups", ["CN=Sales,OU=Groups,DC=acme", "[CN=Sales]", "[1, 2]", '[""]', '["a"'])
+def test_a_list_that_would_be_split_inside_its_entries_is_refused(
+    env: pytest.MonkeyPatch, groups: str
+) -> None:
+    [problem] = refused(env, ALLOWED_GROUPS=groups)
+    assert problem.startswith("ALLOWED_GROUPS: ")
+    assert "JSON" in problem
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://portal:p@ss@db.example/portal",
+        "postgresql://portal:p/ass@db.example/portal",
+        "postgresql://portal:pa#ss@db.example/portal",
+        "postgresql://portal:planted@db.example/por/tal",
+        "postgresql://portal:planted@db.example:57O2/portal",
+        "postgresql://portal:planted@db.example/portal?foo=bar",
+        "postgresql://portal:planted@[::1/portal",
+        "postgresql:///portal",
+        "mysql://portal:planted@db.example/portal",
+    ],
+)
+def test_a_database_address_that_cannot_be_read_is_refused_without_a_piece_of_it(
+    env: pytest.MonkeyPatch, address: str
+) -> None:
+    [problem] = refused(env, DATABASE_URL=address)
+    assert problem.startswith("DATABASE_URL: ")
+    for piece in ("planted", "p@ss", "ass@", "pa#", "db.example", "57O2"):
+        assert piece not in problem
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://portal:p%40ss%2F%3A%23@db.example:5432/portal?sslmode=verify-full",
+        "postgres://portal@db.example/portal",
+        "postgresql+psycopg://portal@[::1]:5433/portal?options=-c%20search_path%3Dportal",
+        "postgresql://portal@/portal?host=/run/postgresql",
+    ],
+)
+def test_a_database_address_that_can_be_read_is_accepted(env: pytest.MonkeyPatch, address: str) -> None:
+    assert accepted(env, DATABASE_URL=address).database_url.get_secret_value() == address
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"\x30\x82\x01\x0a\x02\x82"])
+def test_a_ca_file_without_a_certificate_is_refused(
+    env: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "ca").write_bytes(content)
+    [problem] = refused(env, SSL_CERT_FILE=str(tmp_path / "ca"))
+    assert problem == "SSL_CERT_FILE: holds no certificate in PEM form (DER must be converted)"
+
+
+@pytest.mark.parametrize("name", ["SESSION_HOURS", "SESSION_IDLE_HOURS", "RETENTION_DAYS", "TRUSTED_PROXIES"])
+def test_a_number_beyond_all_sense_is_refused(env: pytest.MonkeyPatch, name: str) -> None:
+    assert refused(env, **{name: "9" * 20})[0].startswith(f"{name}: ")
+
+
+def test_the_discovery_address_is_no_issuer(env: pytest.MonkeyPatch) -> None:
+    address = "https://login.acme.example/.well-known/openid-configuration"
+    assert refused(env, OIDC_ISSUER=address) == [
+        "OIDC_ISSUER: must be the issuer itself, without /.well-known/openid-configuration"
+    ]
+
+
+def test_the_example_left_as_it_is_stops_the_start(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PUBLIC_URL", "OIDC_ISSUER"):
+        env.delenv(name)
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
+    assert refused(env) == [
+        "PUBLIC_URL: is still what .env.example says",
+        "OIDC_ISSUER: is still what .env.example says",
+    ]
+
+
+def test_a_proxy_may_be_in_a_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "proxy").write_text("http://proxy.acme.example:3128\n")
+    proxy = accepted(env, HTTPS_PROXY_FILE=str(tmp_path / "proxy")).https_proxy
+    assert proxy
+    assert proxy.get_secret_value() == "http://proxy.acme.example:3128"

@@ -37,3 +37,16 @@ def test_health_asks_nobody_else(make_app: MakeApp) -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_cannot_be_posted(client: FlaskClient, path: str) -> None:
     assert client.post(path).status_code in (400, 405)
+
+
+def test_the_start_says_what_runs(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    make_app(allowed_email_domains="acme.example", trusted_proxies=1)
+    [line] = [r.getMessage() for r in caplog.records if r.__dict__.get("event") == "started"]
+    for word in (
+        "1.0.0",
+        "http://localhost:8000/sign-in/callback",
+        "acme.example",
+        "sqlite at",
+        "proxies: 1",
+    ):
+        assert word in line

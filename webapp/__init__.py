@@ -1,5 +1,6 @@
 """Scenario Portal: the internal page in front of Exec's Scenario Studio."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,18 +29,19 @@ from . import (
     texts,
 )
 from .bodies import Bodies, Request
-from .config import Settings
+from .config import Settings, version
 from .exec_api import ExecClient
 from .health import Health
 from .metrics import Metrics
 from .mount import Mount
 from .oidc import Provider
-from .portal import Portal
+from .portal import Portal, portal_of
 from .store import Store
 from .store.database import StoreUnavailable, migrate
 from .store.pace import Pacer
 from .transport import Limits, Transport, tls_context
 
+log = logging.getLogger(__name__)
 ROOT = Path(__file__).parent.parent
 
 # As many calls at once as threads that can make one (gunicorn.conf.py).
@@ -64,7 +66,24 @@ def create_app(settings: Settings) -> Flask:
     for resource in (admin, launches, drafts, texts, links, embed, sign_ins, ops):
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
+    say_what_runs(settings, portal_of(app).store)
     return app
+
+
+def say_what_runs(settings: Settings, store: Store) -> None:
+    """Write the one line by which an operator sees whether it was started as meant."""
+    who = ", ".join((*settings.allowed_email_domains, *settings.allowed_groups))
+    address = store.database.engine.url
+    told = {
+        "at": settings.public_url,
+        "redirect address": f"{settings.public_url}/sign-in/callback",
+        "issuer": settings.oidc_issuer,
+        "may enter": who or "anyone the provider signs in",
+        "database": f"{address.get_backend_name()} at {address.host or address.database}",
+        "proxies": settings.trusted_proxies,
+    }
+    line = "; ".join(f"{name}: {value}" for name, value in told.items())
+    log.info("Scenario Portal %s starts; %s", version(), line, extra={"event": "started"})
 
 
 def build(settings: Settings) -> Portal:

@@ -3,7 +3,11 @@
 The only reader of the environment. Knows nothing of Flask, of a database or of any other file here.
 """
 
+import json
+import logging
 import re
+import ssl
+import string
 import tomllib
 from collections import ChainMap
 from collections.abc import Callable, Mapping
@@ -12,6 +16,8 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -20,18 +26,23 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from .addresses import HOST, LOOPBACK, origin_of
+from .names import misspelt
 
 # One provider for every customer of the vendor: its e-mail claims say nothing about *our* company.
 MULTI_TENANT_ISSUERS = re.compile(
@@ -41,6 +52,10 @@ MULTI_TENANT_ISSUERS = re.compile(
     r")(/|$)",
     re.IGNORECASE,
 )
+
+
+BLANKS = string.whitespace + "\ufeff\u00a0"
+log = logging.getLogger(__name__)
 
 
 class InvalidSettings(SystemExit):
@@ -55,9 +70,25 @@ class InvalidSettings(SystemExit):
 
 
 def _split(value: object) -> object:
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
+    """Read a list: separated by commas, or as JSON where its entries hold commas."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("["):
+        return _json_list(value)
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if any("=" in part for part in parts):
+        raise ValueError('has an entry with "=": write the list as JSON, such as ["CN=Sales,OU=Groups"]')
+    return parts
+
+
+def _json_list(value: str) -> tuple[str, ...]:
+    try:
+        parts = json.loads(value)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, list) or not all(isinstance(part, str) and part.strip() for part in parts):
+        raise ValueError('is no JSON list of texts such as ["CN=Sales,OU=Groups", "CN=Trainers,OU=Groups"]')
+    return tuple(part.strip() for part in parts)
 
 
 def _parsed(url: str) -> SplitResult:
@@ -136,9 +167,47 @@ def _exec_key(key: SecretStr) -> SecretStr:
 
 
 def _database(url: SecretStr) -> SecretStr:
-    if not re.match(r"(sqlite:///|postgres(ql(\+psycopg)?)?://)", url.get_secret_value()):
+    address = url.get_secret_value()
+    if not re.match(r"(sqlite:///|postgres(ql(\+psycopg)?)?://)", address):
         raise ValueError("must begin with sqlite:/// or postgresql://")
+    if not address.startswith("sqlite"):
+        _postgresql(address)
     return url
+
+
+def _postgresql(address: str) -> None:
+    """Read an address as SQLAlchemy and libpq will. Nothing of it is quoted: a password is in it."""
+    rest = address.partition("://")[2].partition("?")[0]
+    name = rest.partition("/")[2]
+    if rest.count("@") > 1 or re.search(r"[@:/]", name) or "#" in rest:
+        raise ValueError("cannot be taken apart: percent-encode the password (@ is %40)")
+    try:
+        parsed = make_url(address)
+        conninfo_to_dict(re.sub(r"^[a-z+]+://", "postgresql://", address))
+    except (ArgumentError, ValueError, ProgrammingError):
+        raise ValueError("cannot be read: look at its port, its brackets and its ?options") from None
+    if parsed.host is None and "host" not in parsed.query:
+        raise ValueError("names no host")
+
+
+def _issuer(url: str) -> str:
+    if "/.well-known/" in url:
+        raise ValueError("must be the issuer itself, without /.well-known/openid-configuration")
+    return url
+
+
+def _none_of_the_example(url: str) -> str:
+    if urlsplit(url).hostname in ("scenarios.example.com", "login.example.com"):
+        raise ValueError("is still what .env.example says")
+    return url
+
+
+def _ca_file(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (ssl.SSLError, OSError):
+        raise ValueError("holds no certificate in PEM form (DER must be converted)") from None
+    return path
 
 
 def _readable_file(path: Path) -> Path:
@@ -153,7 +222,7 @@ def _from_file(value: object) -> object:
     if not isinstance(value, Path):
         return value
     try:
-        secret = value.read_text(encoding="utf-8").strip()
+        secret = value.read_text(encoding="utf-8-sig").strip(BLANKS)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"its file cannot be read ({type(error).__name__})") from None
     if not secret:
@@ -163,7 +232,8 @@ def _from_file(value: object) -> object:
 
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Hours = Annotated[int, Field(ge=1, le=24 * 365)]
 Domains = Annotated[List, AfterValidator(_one_by_one(HOST, "acme.com,acme.co.uk"))]
 Emails = Annotated[List, AfterValidator(_one_by_one(r"[^@\s]+@[^@\s]+", "jane@acme.com,omar@acme.com"))]
 Hosts = Annotated[List, AfterValidator(_one_by_one(rf"(\*\.)?{HOST}(:\d{{1,5}})?", "*.app.exec.com"))]
@@ -195,12 +265,18 @@ class SecretFiles(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """Every setting, typed; the README's table describes them. Raises `InvalidSettings`."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
 
     secret_key: Annotated[Secret, AfterValidator(_secret_keys)]
-    public_url: Annotated[Address, AfterValidator(_without_slash)]
+    public_url: Annotated[Address, AfterValidator(_without_slash), AfterValidator(_none_of_the_example)]
 
-    oidc_issuer: Address
+    oidc_issuer: Annotated[Address, AfterValidator(_issuer), AfterValidator(_none_of_the_example)]
     oidc_client_id: str
     oidc_client_secret: Secret
     oidc_email_claim: str = "email"
@@ -219,7 +295,7 @@ class Settings(BaseSettings):
     database_url: Annotated[Secret, AfterValidator(_database)] = SecretStr(
         f"sqlite:///{Path(__file__).parents[1] / 'instance' / 'portal.db'}"
     )
-    retention_days: Annotated[int, Field(ge=1)] = 30
+    retention_days: Annotated[int, Field(ge=1, le=36500)] = 30
     metrics_token: Annotated[Secret, AfterValidator(_metrics_token)] | None = None
 
     frame_ancestors: Origins = ()
@@ -227,20 +303,45 @@ class Settings(BaseSettings):
     embed_coep: bool = False
 
     trusted_proxies: Count = 0
-    session_hours: Annotated[int, Field(ge=1)] = 8
-    session_idle_hours: Annotated[int, Field(ge=1)] = 4
+    session_hours: Hours = 8
+    session_idle_hours: Hours = 4
     log_format: Literal["json", "text"] = "json"
     support_contact: str = ""
 
-    ssl_cert_file: Annotated[Path, AfterValidator(_readable_file)] | None = None
+    ssl_cert_file: Annotated[Path, AfterValidator(_readable_file), AfterValidator(_ca_file)] | None = None
     https_proxy: Annotated[Secret, AfterValidator(_proxy)] | None = None
     no_proxy: List = ()
 
     def __init__(self, **values: object) -> None:
         try:
+            problems = self._misspelt(values.get("_env_file", ".env"))
             super().__init__(**values)  # type: ignore[arg-type]  # names and types are pydantic's to check
         except ValidationError as error:
-            raise InvalidSettings([_problem(entry) for entry in error.errors()]) from None
+            raise InvalidSettings([_problem(entry) for entry in error.errors()] + problems) from None
+        except UnicodeError:
+            raise InvalidSettings([".env is no UTF-8 text: save it as UTF-8"]) from None
+        if problems:
+            raise InvalidSettings(problems)
+
+    @classmethod
+    def _misspelt(cls, env_file: object) -> list[str]:
+        """Look for names that are nearly ours; those in `.env` that are nobody's are told as well."""
+        names = {name.upper() for name in cls.model_fields}
+        secret = {name.upper() for name, field in cls.model_fields.items() if _is_secret(field.annotation)}
+        ours = frozenset(names | {f"{name}_FILE" for name in secret})
+        written = set(DotEnvSettingsSource(cls, env_file=env_file).env_vars) if env_file else set()  # type: ignore[arg-type]
+        problems = misspelt(written | set(EnvSettingsSource(cls).env_vars), ours)
+        unknown = {name.upper() for name in written} - ours - {problem.split()[0] for problem in problems}
+        for name in sorted(unknown):
+            log.warning("%s in .env is no setting and is ignored", name, extra={"event": "setting.unknown"})
+        return problems
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trimmed(cls, values: dict[str, object]) -> dict[str, object]:
+        """Take off what editors and shells leave at the ends; what is empty then was not set."""
+        trimmed = {n: v.strip(BLANKS) if isinstance(v, str) else v for n, v in values.items()}
+        return {name: value for name, value in trimmed.items() if value != ""}
 
     @classmethod
     def settings_customise_sources(

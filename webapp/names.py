@@ -1,0 +1,44 @@
+"""Names that are nearly a setting's: a misspelt one would otherwise be silence, and let everybody in."""
+
+from collections.abc import Iterable
+
+# What platforms and other programs set, near as it is to a name of ours.
+OF_OTHERS = frozenset(
+    {
+        "ALL_PROXY",
+        "FTP_PROXY",
+        "HTTP_PROXY",
+        "LOG_FILE",
+        "NIX_SSL_CERT_FILE",
+        "SECRET_KEY_BASE",
+        "SSL_CERT_DIR",
+    }
+)
+NEAR = 2  # edits
+
+
+def misspelt(found: Iterable[str], ours: frozenset[str]) -> list[str]:
+    """Return a problem for each name in `found` that is at most two edits from one of ours, and is none."""
+    strangers = sorted({name.upper() for name in found} - ours - OF_OTHERS)
+    near = {name: _nearest(name, ours) for name in strangers}
+    return [f"{name} is no setting: is {meant} meant?" for name, meant in near.items() if meant]
+
+
+def _nearest(name: str, ours: frozenset[str]) -> str | None:
+    close = [(distance, one) for one in ours if (distance := _edits(name, one)) <= NEAR]
+    return min(close)[1] if close else None
+
+
+def _edits(one: str, other: str) -> int:
+    """Return how many letters must be put in, taken out or changed (Levenshtein); 99 where it is many."""
+    if abs(len(one) - len(other)) > NEAR:
+        return 99
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(one, 1):
+        above, row[0] = row[0], number
+        for place, wanted in enumerate(other, 1):
+            above, row[place] = (
+                row[place],
+                min(row[place] + 1, row[place - 1] + 1, above + (letter != wanted)),
+            )
+    return row[-1]
