@@ -1,10 +1,12 @@
 """Shared texts and files in Chromium: what scripts add, and that all of it works without them."""
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from browsing import NewVisitor, Visitor, a_portal, box, create, visitors
-from conftest import Portal, Sandbox
+from conftest import Portal, Sandbox, free_port
 from engines import launch_chromium
 from playwright.sync_api import Browser, Page, expect
 
@@ -24,9 +26,34 @@ def browser() -> Iterator[Browser]:
         yield chromium
 
 
+class Around(BaseHTTPRequestHandler):
+    """A page on another site that somebody pasted a frame into."""
+
+    pasted = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(f"<!DOCTYPE html><title>Around</title>{self.pasted}".encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture(scope="module")
-def served(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with a_portal(sandbox, tmp_path_factory.mktemp("browser-links")) as portal:
+def around() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Around)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def served(sandbox: Sandbox, around: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    directory = tmp_path_factory.mktemp("browser-links")
+    with a_portal(sandbox, directory, FRAME_ANCESTORS=around) as portal:
         yield portal
 
 
@@ -116,3 +143,20 @@ def test_a_long_file_is_brought_along_and_cut_without_a_script(new_visitor: NewV
     assert len(box(tab).input_value()) <= 10_000
     visitor.press()
     visitor.expect_studio("Sentence 1199.")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_frames_button_opens_the_text_in_a_new_tab(
+    new_visitor: NewVisitor, around: str, scripts: bool
+) -> None:
+    maker, guest = new_visitor(), new_visitor(java_script_enabled=scripts)
+    tab, _ = share(maker)
+    Around.pasted = tab.locator("#snippet").inner_text()
+    guest.tab.goto(around)
+    with guest.context.expect_page() as opened:
+        guest.tab.frame_locator("iframe").get_by_role("button", name="Create scenario").click()
+    guest.tab = opened.value
+    guest.choose()
+    assert box(guest.tab).input_value() == TEXT
+    guest.press()
+    guest.expect_studio(TEXT)
