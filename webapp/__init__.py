@@ -21,10 +21,12 @@ from . import (
     launches,
     links,
     logs,
+    look,
     oidc,
     ops,
     pages,
     sign_ins,
+    starters,
     static_files,
     texts,
 )
@@ -60,6 +62,7 @@ def create_app(settings: Settings) -> Flask:
     logs.init_app(app, settings.trusted_proxies, urlsplit(settings.origin).netloc)
     pages.init_app(app, settings)
     static_files.init_app(app, ROOT / "static")
+    look.init_app(app, settings)
     send_headers(app, settings)
     auth.init_app(app)
     errors.init_app(app)
@@ -94,8 +97,17 @@ def build(settings: Settings) -> Portal:
     health, metrics = Health(store.database), Metrics(store)
     if settings.metrics_token:
         logs.count(metrics)
+    file = settings.starters_file
     return Portal(
-        settings, store, pacer(settings, store), exec_client(settings), provider, transport, health, metrics
+        settings,
+        store,
+        pacer(settings, store),
+        exec_client(settings),
+        provider,
+        transport,
+        health,
+        metrics,
+        starters.read_starters(file) if file else starters.STARTERS,
     )
 
 

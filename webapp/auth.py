@@ -54,6 +54,8 @@ OPEN_TO_STRANGERS = frozenset(
         "links.create",
         "links.open_shared",
         "texts.create",
+        "look.accent",
+        "look.logo",
         "ops.healthz",
         "ops.metrics",
         "ops.readyz",
@@ -65,6 +67,8 @@ OPEN_TO_STRANGERS = frozenset(
 WITHOUT_SESSION = frozenset(
     {
         "static",
+        "look.accent",
+        "look.logo",
         "embed.create",
         "embed.show",
         "embed.seen",

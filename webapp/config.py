@@ -42,7 +42,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from .addresses import HOST, LOOPBACK, origin_of
+from .appearance import light_and_dark, read_logo
 from .names import misspelt
+from .starters import read_starters
 
 # One provider for every customer of the vendor: its e-mail claims say nothing about *our* company.
 MULTI_TENANT_ISSUERS = re.compile(
@@ -218,6 +220,22 @@ def _readable_file(path: Path) -> Path:
     return path
 
 
+def _logo(path: Path) -> Path:
+    read_logo(path)
+    return path
+
+
+def _accent(colour: str) -> str:
+    if colour:
+        light_and_dark(colour)
+    return colour
+
+
+def _starters(path: Path) -> Path:
+    read_starters(path)
+    return path
+
+
 def _from_file(value: object) -> object:
     if not isinstance(value, Path):
         return value
@@ -307,6 +325,11 @@ class Settings(BaseSettings):
     session_idle_hours: Hours = 4
     log_format: Literal["json", "text"] = "json"
     support_contact: str = ""
+
+    portal_name: Annotated[str, Field(max_length=40)] = "Scenario Portal"
+    logo_file: Annotated[Path, AfterValidator(_logo)] | None = None
+    accent_color: Annotated[str, AfterValidator(_accent)] = ""
+    starters_file: Annotated[Path, AfterValidator(_starters)] | None = None
 
     ssl_cert_file: Annotated[Path, AfterValidator(_readable_file), AfterValidator(_ca_file)] | None = None
     https_proxy: Annotated[Secret, AfterValidator(_proxy)] | None = None

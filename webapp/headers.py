@@ -6,6 +6,7 @@ Knows pages only by what they ask for on `g`; imports nothing of the portal.
 from flask import Flask, Response, g, request
 
 YEAR = 365 * 24 * 3600
+KEPT = frozenset({"static", "look.accent", "look.logo"})
 
 
 def init_app(
@@ -26,7 +27,7 @@ def init_app(
         elif coep:
             response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         # `same-origin` kills the style and script of a sandboxed frame, which has no origin.
-        shared = _is_static(response) or (framed and coep)
+        shared = _is_kept(response) or (framed and coep)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if shared else "same-origin"
         # Stricter than this, posts carry `Origin: null` and our own check refuses them.
         response.headers["Referrer-Policy"] = "same-origin"
@@ -36,7 +37,7 @@ def init_app(
         )
         if https:
             response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
-        if not _is_static(response):  # which says itself how long it is kept
+        if not _is_kept(response):  # which says itself how long it is kept
             response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -52,5 +53,5 @@ def _policy(studio_origins: tuple[str, ...], ancestors: tuple[str, ...]) -> str:
     )
 
 
-def _is_static(response: Response) -> bool:
-    return request.endpoint == "static" and response.status_code in (200, 304)
+def _is_kept(response: Response) -> bool:
+    return request.endpoint in KEPT and response.status_code in (200, 304)

@@ -15,7 +15,6 @@ from .auth import WantedTooLong
 from .forms import TOKEN, PromptForm, clean, new_token, prefill
 from .pages import form_page
 from .portal import current_portal
-from .starters import STARTERS
 from .store.launches import PAGE, Recorded
 from .store.tables import Launch
 
@@ -150,7 +149,7 @@ def _prefill() -> dict[str, str]:
     """Return what the address asks to stand in the form: one's own earlier text, a link's, or a starter."""
     args = request.args
     text = args.get("prompt")
-    starter = STARTERS.get(args.get("starter", ""))
+    starter = current_portal.starters.get(args.get("starter", ""))
     if text is None and starter:
         text = starter.text
     if g.user and "launch" in args:

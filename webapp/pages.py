@@ -9,7 +9,8 @@ from jinja2 import StrictUndefined
 from . import cookies
 from .config import Settings
 from .forms import PromptForm
-from .starters import PARTS, STARTERS
+from .portal import current_portal
+from .starters import PARTS
 from .store.tables import Draft, Launch
 
 LONGEST_TITLE = 90
@@ -68,6 +69,6 @@ def form_page(
         send_now=send_now,
         note=note,
         parts=PARTS,
-        starters=STARTERS,
+        starters=current_portal.starters,
         person_key=user.key[:16] if user else "",
     )

@@ -11,6 +11,7 @@ from .exec_api import ExecClient
 from .health import Health
 from .metrics import Metrics
 from .oidc import Provider
+from .starters import Starter
 from .store import Store
 from .store.pace import Pacer
 from .transport import Transport
@@ -28,6 +29,7 @@ class Portal:
     transport: Transport  # the way out to the provider
     health: Health
     metrics: Metrics
+    starters: dict[str, Starter]
 
 
 def portal_of(app: Flask) -> Portal:

@@ -1,6 +1,13 @@
 """Texts that a person may start from: `/?starter=<name>` puts one into the form."""
 
+import re
+import tomllib
+from pathlib import Path
 from typing import NamedTuple
+
+NAME = re.compile(r"[a-z0-9-]{1,40}")
+LONGEST_TITLE, LONGEST_TEXT = 40, 10_000
+MOST_STARTERS = 12
 
 
 class Starter(NamedTuple):
@@ -94,3 +101,29 @@ STARTERS = {
         "The employee wants an answer in this meeting.",
     ),
 }
+
+
+def read_starters(path: Path) -> dict[str, Starter]:
+    """Return the starters of a TOML file: `[name]`, with `title` and `text`. Raises `ValueError`."""
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"is not TOML in UTF-8: {error}") from None
+    if not 1 <= len(entries) <= MOST_STARTERS:
+        raise ValueError(f"must hold 1 to {MOST_STARTERS} examples, each a [name] with title and text")
+    return {name: _checked(name, entry) for name, entry in entries.items()}
+
+
+def _checked(name: str, entry: object) -> Starter:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"[{name[:40]}]: a name has lower-case letters, digits and hyphens")
+    if not isinstance(entry, dict) or set(entry) != {"title", "text"}:
+        raise ValueError(f"[{name}] must hold title and text, and nothing else")
+    title, text = entry["title"], entry["text"]
+    if not isinstance(title, str) or not 1 <= len(title.strip()) <= LONGEST_TITLE:
+        raise ValueError(f"[{name}]: title must have 1 to {LONGEST_TITLE} characters")
+    if not isinstance(text, str) or not 1 <= len(text.strip()) <= LONGEST_TEXT:
+        raise ValueError(f"[{name}]: text must have 1 to {LONGEST_TEXT:,} characters")
+    return Starter(title.strip(), text.strip())
