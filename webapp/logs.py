@@ -48,7 +48,7 @@ def fields(record: logging.LogRecord, key: bytes) -> dict[str, Any]:
     told: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
-        "event": getattr(record, "event", record.name),
+        "event": getattr(record, "event", "server" if record.name.startswith("gunicorn") else record.name),
         "message": _message(record),
         "request_id": who.request_id or None,
         "person": hmac.digest(key, who.person.encode(), "sha256").hex()[:16] if who.person else None,

@@ -152,7 +152,10 @@ FAULTS: dict[str, Fault | Failure] = {
     "429-date": Failure("Rate limited; Retry-After is an HTTP date.", rate_limited_until_a_date),
     "429-error": Failure("Rate limited; the wait is in error.retry_after.", rate_limited_in_error),
     "429-body": Failure("Rate limited; the wait is in retry_after.", rate_limited_in_body),
-    "429-day": Failure("The daily limit is used up: Retry-After 36000.", lambda: rate_limited("36000")),
+    "429-day": Failure(
+        "The daily limit is used up: all wait, one call an hour asks again. Restart to go on.",
+        lambda: rate_limited("36000"),
+    ),
     "429-ms": Failure(
         "Rate limited; Retry-After in milliseconds: 86400000.", lambda: rate_limited("86400000")
     ),
