@@ -4,8 +4,6 @@ import io
 import re
 import subprocess
 import sys
-import threading
-import time
 import zipfile
 import zlib
 from base64 import encodebytes
@@ -15,6 +13,7 @@ from pathlib import Path
 import docx
 import pypdf
 import pytest
+from conftest import ROOT
 from docx.oxml import parse_xml
 
 from webapp import files
@@ -690,25 +689,24 @@ def test_the_reader_can_take_neither_memory_nor_disk_nor_time(tmp_path: Path) ->
     assert done.stdout.split(b"\n")[:3] == [b"no memory", b"no disk", b"5 seconds"]
 
 
-def test_two_files_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    script = tmp_path / "wait.py"
-    script.write_text(
-        f"import json, os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(.02)\nprint(json.dumps({{'text': 'a'}}))\n"
-    )
-    monkeypatch.setattr(files, "SCRIPT", script)
+HOLD = """
+import sys, time
+from webapp import files
+with files._in_turn():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_files_are_read_at_a_time_on_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "QUEUE", 0.1)
-    readers = [threading.Thread(target=text_of, args=(b"words", "a.txt")) for _ in range(files.AT_ONCE)]
-    try:
-        for reader in readers:
-            reader.start()
-        deadline = time.monotonic() + 10
-        while files._turn._value and time.monotonic() < deadline:
-            time.sleep(0.01)
-        with pytest.raises(Busy):
+    command = [sys.executable, "-c", HOLD]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        assert text_of(b"words", "a.txt") == "words"
+        with files._in_turn(), pytest.raises(Busy):
             text_of(b"words", "a.txt")
-    finally:
-        go.touch()
-        for reader in readers:
-            reader.join()
-    assert text_of(b"words", "a.txt") == "a"
+        other.communicate(b"")
+    assert text_of(b"words", "a.txt") == "words"

@@ -3,20 +3,22 @@
 Never a fork: the child is a script run by path, with an empty environment, for ours holds the keys.
 """
 
+import fcntl
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from threading import BoundedSemaphore
+from typing import BinaryIO
 
 SCRIPT = Path(__file__).with_name("file_text.py")
 PATIENCE = 10  # seconds, by the clock
-AT_ONCE = 2  # in each process of ours: a file takes a core and up to 256 MiB
 QUEUE = 15  # seconds that one waits for its turn
-
-_turn = BoundedSemaphore(AT_ONCE)
+# Two at a time on a machine, however many processes serve: a file takes a core and up to 256 MiB. A turn is
+# a lock on one of these, which leaves the disk alone and ends with its holder.
+TURNS = (SCRIPT, Path(__file__))
 
 
 class NoText(Exception):
@@ -70,12 +72,24 @@ def ending(name: str) -> str:
 
 @contextmanager
 def _in_turn() -> Iterator[None]:
-    if not _turn.acquire(timeout=QUEUE):
-        raise Busy("busy")
+    give_up = time.monotonic() + QUEUE
+    while True:
+        for turn in TURNS:
+            with turn.open("rb") as held:
+                if _locked(held):
+                    yield
+                    return
+        if time.monotonic() > give_up:
+            raise Busy("busy")
+        time.sleep(0.05)
+
+
+def _locked(file: BinaryIO) -> bool:
     try:
-        yield
-    finally:
-        _turn.release()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _ask(data: bytes, kind: str) -> dict[str, str]:
