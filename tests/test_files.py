@@ -549,6 +549,12 @@ def test_content_says_the_kind_where_the_name_does_not() -> None:
     assert text_of(b"1\n00:00:01,000 --> 00:00:02,000\nHello\n", "a.vtt") == "Hello"
 
 
+def test_what_has_neither_a_names_ending_nor_a_known_content_is_not_known() -> None:
+    for data in (PNG, zipped("xl/workbook.xml"), OLE):
+        with pytest.raises(UnknownKind):
+            text_of(data, "attachment")
+
+
 # Refused
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)

@@ -90,7 +90,10 @@ def kind_of(data: bytes, ending: str) -> str:
         if ending not in ("", found):
             raise Refused("mislabelled")
         return found
-    return plain_kind(decode(data), ending)
+    try:
+        return plain_kind(decode(data), ending)
+    except Refused:
+        raise Refused("mislabelled" if ending else "unknown") from None
 
 
 def packed_kind(data: bytes) -> str:
