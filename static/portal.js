@@ -214,17 +214,27 @@ class PromptForm {
     const fragment = takeFragment();
     if (this.before) this.restore();
     if (fragment) this.takeLinked(fragment);
+    const brought = "brought" in this.form.dataset && !this.before ? this.copy() : null;
     if ("onlyHere" in this.form.dataset && !this.before) this.save();
     this.remember(this.before ?? {});
     const isFree = !("restricted" in document.documentElement.dataset); // tab.js
     if ("sendNow" in this.form.dataset && !this.before && isFree) this.form.requestSubmit();
+    else if (brought && !isSame(brought.text, this.box.value)) this.offerAsItWas(brought.text);
     else if (!this.saySent()) this.offerCopy();
+  }
+
+  // A file's text came in, or the text was cut: the way back.
+  offerAsItWas(text) {
+    this.offer("brought", { undo: () => this.change(text) });
+  }
+
+  copy() {
+    return copiesOf(this.person).find((one) => one.token === this.token.value);
   }
 
   restore() {
     this.token.value = this.before.token;
-    const copy = copiesOf(this.person).find((one) => one.token === this.before.token);
-    this.fill((copy ?? this.before).text ?? this.box.value);
+    this.fill((this.copy() ?? this.before).text ?? this.box.value);
   }
 
   takeLinked(text) {

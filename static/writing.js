@@ -4,6 +4,44 @@
 export function help(form, area) {
   new Ticks(form, find("[data-ticks]", area)).start();
   new Offers(form).start();
+  for (const input of findAll("input[type=file]", area)) new Bringing(area, input).start();
+}
+
+
+// A file that is dropped, pasted or chosen goes the way of the button beside the field, without a press.
+
+class Bringing {
+  constructor(area, input) {
+    this.area = area;
+    this.input = input;
+    this.button = find("[data-bring]", area);
+  }
+
+  start() {
+    this.input.addEventListener("change", () => this.input.files.length && this.send());
+    this.area.addEventListener("paste", (event) => this.take(event, event.clipboardData));
+    this.area.addEventListener("drop", (event) => this.take(event, event.dataTransfer));
+    this.area.addEventListener("dragover", (event) => this.show(event, true));
+    this.area.addEventListener("dragleave", (event) => this.show(event, false));
+  }
+
+  take(event, brought) {
+    this.show(event, false);
+    if (!brought?.files.length) return;
+    event.preventDefault();
+    this.input.files = brought.files;
+    this.send();
+  }
+
+  show(event, isOver) {
+    const isFile = event.dataTransfer?.types.includes("Files") ?? false;
+    if (isFile) event.preventDefault();
+    this.area.classList.toggle("dropping", isOver && isFile);
+  }
+
+  send() {
+    this.input.form.requestSubmit(this.button);
+  }
 }
 
 

@@ -91,8 +91,9 @@ def test_the_keyboard_is_enough(visitor: Visitor) -> None:
     while not stops or stops[-1] != "Skip to the text":
         tab.keyboard.press("Shift+Tab")
         stops.append(focused(tab))
-    assert stops[:-9:-1] == [
+    assert stops[:-10:-1] == [
         "Skip to the text", "Scenario Portal", "New scenario", "My scenarios",
+        "Shared texts",
         f"Person {visitor.person[1:]}", "Use another account", "Sign out", "Who meets (not yet)",
     ]  # fmt: skip
     tab.keyboard.press("Enter")
@@ -469,6 +470,30 @@ def test_a_declined_offer_does_not_come_again(visitor: Visitor) -> None:
     tab.keyboard.type(" And to bo@acme.example.")
     tab.wait_for_timeout(1500)
     expect(tab.locator("[data-offer]")).to_be_empty()
+
+
+def test_a_chosen_files_text_comes_below_and_can_be_undone(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).fill(TEXT)
+    file = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"The price is too high."}
+    tab.get_by_label("Bring a file along").set_input_files([file])
+    expect(box(tab)).to_have_value(f"{TEXT}\n\nThe price is too high.")
+    tab.get_by_role("button", name="Undo").click()
+    expect(box(tab)).to_have_value(TEXT)
+
+
+def test_a_dropped_files_text_comes_in(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    box(tab).fill(TEXT)
+    expect(tab.get_by_role("button", name="Goal (not yet)")).to_be_visible()
+    box(tab).evaluate(
+        """box => {
+            const brought = new DataTransfer();
+            brought.items.add(new File(["Dropped."], "notes.txt", { type: "text/plain" }));
+            box.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer: brought }));
+        }"""
+    )
+    expect(box(tab)).to_have_value(f"{TEXT}\n\nDropped.")
 
 
 def test_a_long_text_is_no_long_work(visitor: Visitor) -> None:

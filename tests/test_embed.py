@@ -321,6 +321,17 @@ def test_every_page_of_the_diagnosis_is_well_made(
     assert page(client, response).h1
 
 
+def test_the_frame_can_be_told_to_be_light(page: Fetch, client: FlaskClient) -> None:
+    assert page(client, "/embed?theme=light").one("html").attrs["data-theme"] == "light"
+    assert "data-theme" not in page(client, "/embed?theme=%22x").one("html").attrs
+
+
+def test_the_diagnosis_leads_back_to_the_portal(page: Fetch, client: FlaskClient) -> None:
+    assert page(client, "/embed/diagnose").link("Back to the portal") == "/"
+    framed = page(client, client.get("/embed/diagnose", headers={"Sec-Fetch-Dest": "iframe"}))
+    assert not framed.find("header")
+
+
 def test_the_framed_diagnosis_names_the_whole_change(page: Fetch, client: FlaskClient) -> None:
     shown = page(client, client.get("/embed/diagnose", headers={"Sec-Fetch-Dest": "iframe"}))
     assert f'sandbox="{SANDBOX}"' in shown.words
