@@ -308,6 +308,20 @@ def test_a_frozen_server_behind_pgbouncer_is_told(
             store.database.probe()
 
 
+def test_name_servers_that_say_nothing_are_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr("webapp.store.postgresql.CONNECT", 0.2)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: over.wait() and [])
+
+    told = str(complaint("postgresql://u:secret@db.acme.example/x"))
+    over.set()
+
+    assert "its name was not resolved within 0.2 s" in told
+    assert WAITING not in caplog.text
+
+
 def test_migrations_have_no_time_limit(postgresql: PostgreSQL) -> None:
     """Another process migrates for longer than any page may wait."""
     limits = "&options=-c%20statement_timeout=100%20-c%20lock_timeout=100"

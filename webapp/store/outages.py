@@ -39,6 +39,7 @@ MISTAKE = "SQLITE_ERROR"
 class StoreUnavailable(Exception):
     """The database is away, locked, full or refuses: nothing was recorded. The text is for operators.
 
+    (A server that falls silent at the commit may have recorded it: a launch's id makes that harmless.)
     `code` is the SQLSTATE or SQLite's own name; `may_pass` whether it is over in a moment, None where no
     server came to speak of it.
     """
@@ -52,7 +53,7 @@ class StoreUnavailable(Exception):
 def outage(error: DBAPIError | PoolTimeout, url: URL) -> StoreUnavailable | None:
     """Return what to tell when the database is to blame; None when a statement of ours is."""
     if isinstance(error, PoolTimeout):
-        return StoreUnavailable(f"{place(url)}: all connections of this process are in use", "53300")
+        return StoreUnavailable(f"{place(url)}: all connections of this process are in use", may_pass=True)
     cause = error.orig
     code: str | None = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     if not _is_to_blame(error, code or ""):

@@ -4,7 +4,9 @@ Knows how to connect and for how long to wait; knows nothing of tables.
 """
 
 import socket
+import threading
 import time
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -57,6 +59,9 @@ class _Door:
         """
         if time.monotonic() < self._shut_until:
             raise ConnectionTimeout("no answer a moment ago")
+        if not _name_servers_answer(str(wanted.get("host", "")), wanted.get("port")):
+            self.shut()
+            raise ConnectionTimeout(f"its name was not resolved within {CONNECT} s")
         if not self.refuses_options:
             ours = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
             try:
@@ -83,6 +88,22 @@ class _Door:
         if self.refuses_options and connection.get_execution_options().get("writes"):
             settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in LIMITS.items())
             connection.exec_driver_sql(f"SELECT {settings}")
+
+
+def _name_servers_answer(hosts: str, port: object) -> bool:
+    """Whether looking up ends in time; the system's own look-up has no limit that can be set."""
+
+    def look_up() -> None:
+        for host in hosts.split(","):
+            with suppress(OSError, UnicodeError):  # the driver tells that, in words
+                socket.getaddrinfo(host, str(port or 5432))
+
+    if not hosts or hosts.startswith("/"):
+        return True
+    asking = threading.Thread(target=look_up, name="database-name", daemon=True)
+    asking.start()
+    asking.join(CONNECT)
+    return not asking.is_alive()
 
 
 def engine(url: URL, *, limited: bool = True, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's
