@@ -4,7 +4,7 @@ export PYTHON ?= python3
 export PORT ?= 8000
 export SANDBOX_PORT ?= 8001
 
-.PHONY: help demo test check .venv lock
+.PHONY: help demo test check fuzz .venv lock
 
 help: ## say what there is to run
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,10 @@ export QUICK
 test: .venv/dev.stamp ## run all tests; QUICK=1 leaves out other browsers and minutes-long faults
 	@sh .ci/setup.sh engines
 	@.venv/bin/python -m pytest
+
+# `make fuzz REQUESTS=1000000`: as many requests as that, other ones at each run.
+fuzz: .venv/dev.stamp ## send the portal whatever comes to mind, longer than the tests do
+	@FUZZ_REQUESTS=$(or $(REQUESTS),200000) .venv/bin/python -m pytest tests/test_fuzz.py
 
 check: .venv/dev.stamp ## run formatter, linter and type checker
 	.venv/bin/ruff format --check

@@ -126,3 +126,9 @@ def test_every_reason_has_words() -> None:
 def test_a_reason_of_a_newer_release_has_words_too() -> None:
     launch = Launch(reason="of_tomorrow", email="dana@acme.example", detail=None)
     assert errors.explain(launch) is not None
+
+
+@pytest.mark.parametrize("host", ["a" * 3000, "a..b", ".", "\xe4" * 70, f"{'x' * 64}.example"])
+def test_a_host_that_is_none_breaks_nothing(client: FlaskClient, host: str) -> None:
+    for path, status in (("/", 200), ("/nowhere", 404), ("/sign-out", 405)):
+        assert client.get(path, headers={"Host": host}).status_code == status

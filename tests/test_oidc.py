@@ -169,7 +169,7 @@ def test_only_known_prompts_are_passed_on(
         ("upton", 403, "Your account has no e-mail address", "Use another account"),
         ("una", 403, "Your e-mail address is not verified", "Use another account"),
         ("uwe", 502, "The sign-in could not be verified", "Try again"),
-        ("!server-error", 503, "Sign-in is not available right now", "Try again"),
+        ("!server-error", 400, "Sign-in is not available right now", "Try again"),
         ("!bad-signature", 502, "The sign-in could not be verified", "Try again"),
         ("!wrong-audience", 502, "The sign-in could not be verified", "Try again"),
         ("!wrong-issuer", 502, "The sign-in could not be verified", "Try again"),
@@ -217,10 +217,10 @@ def test_a_provider_without_a_chooser_is_asked_for_a_new_sign_in(make_app: MakeA
     [
         ("error=access_denied&error_subcode=cancel", 400, "Sign-in was cancelled"),
         ("error=login_required", 400, "Sign-in was cancelled"),
-        ("error=temporarily_unavailable", 503, "Sign-in is not available right now"),
-        ("error=invalid_scope", 502, "The sign-in could not be verified"),
-        ("error=%3Cscript%3E%0d%0a&error_description=planted", 502, "The sign-in could not be verified"),
-        ("error=", 502, "The sign-in could not be verified"),
+        ("error=temporarily_unavailable", 400, "Sign-in is not available right now"),
+        ("error=invalid_scope", 400, "The sign-in could not be verified"),
+        ("error=%3Cscript%3E%0d%0a&error_description=planted", 400, "The sign-in could not be verified"),
+        ("error=", 400, "The sign-in could not be verified"),
     ],
 )
 def test_what_the_provider_says_has_its_own_words(

@@ -254,7 +254,9 @@ def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
     log.log(level, "a sign-in failed: %s: %s", type(error).__name__, error, extra=told)
     page = Page(error.title, error.explanation, support=error.needs_support)
     again = url_for("auth.sign_in", prompt=error.retry_prompt)
-    return error_page(page, again, error.retry), error.status
+    # What the address itself says is the browser's word, and no failure of ours or of the provider's.
+    status = 400 if "error" in request.args else error.status
+    return error_page(page, again, error.retry), status
 
 
 def too_many_guesses(_: TooManyGuesses) -> tuple[str, int, dict[str, str]]:

@@ -15,6 +15,8 @@ class Mount:
         self.path = path
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not _is_host(environ.get("HTTP_HOST", "")):
+            del environ["HTTP_HOST"]  # Werkzeug would build no address from it, not even for an error page
         path = environ.get("PATH_INFO", "")
         if path.startswith(f"{self.path}/") or path == self.path:
             environ["SCRIPT_NAME"] = self.path
@@ -22,3 +24,11 @@ class Mount:
         elif path not in ("/healthz", "/readyz"):
             environ["SCRIPT_NAME"], environ["PATH_INFO"] = self.path, "/-/outside"
         return self.app(environ, start_response)
+
+
+def _is_host(text: str) -> bool:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
