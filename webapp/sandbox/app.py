@@ -4,7 +4,7 @@ from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from . import exec_api, intranet, pages, provider, studio
+from . import components, exec_api, intranet, pages, provider, studio
 from .options import Options
 from .workspace import Workspace
 
@@ -32,6 +32,7 @@ def create_app(options: Options) -> Flask:
     app.context_processor(lambda: {"portal": options.portals[0]})
     app.register_blueprint(pages.bp)
     app.register_blueprint(intranet.bp)
+    app.register_blueprint(components.bp)
     app.register_blueprint(provider.bp)
     app.register_blueprint(exec_api.bp)
     app.register_blueprint(studio.bp)
