@@ -94,7 +94,7 @@ def test_a_wrong_post_without_a_text_gets_a_plain_page(client: FlaskClient, page
 @pytest.mark.parametrize(
     ("contact", "shown", "address"),
     [
-        ("help@acme.example", "help@acme.example", "mailto:help@acme.example"),
+        ("help@acme.example", "help@acme.example", "mailto:help@acme.example?subject=Scenario%20Portal"),
         ("https://help.acme.example/portal", "support", "https://help.acme.example/portal"),
         ("the enablement team", "the enablement team", None),
         ("", "your administrator", None),
