@@ -4,7 +4,7 @@ export PYTHON ?= python3
 export PORT ?= 8000
 export SANDBOX_PORT ?= 8001
 
-.PHONY: help demo test check fuzz .venv lock
+.PHONY: help demo test fuzz check .venv lock
 
 help: ## say what there is to run
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile

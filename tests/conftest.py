@@ -1,6 +1,7 @@
 """What the tests stand on: the sandbox and the portal, run for real; nothing of ours is replaced."""
 
 import contextlib
+import html
 import itertools
 import json
 import os
@@ -321,6 +322,15 @@ def own_path(client: FlaskClient, address: str) -> str:
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
+def way_in(answer: TestResponse) -> str:
+    """Where a stranger's page, or its redirect, leads to the sign-in: an address at home."""
+    if answer.location:
+        return str(answer.location)
+    found = re.search(r'href="([^"]*/sign-in(?:\?[^"]*)?)"', answer.get_data(as_text=True))
+    assert found, "the page leads to no sign-in"
+    return html.unescape(found[1])
+
+
 @pytest.fixture
 def begin_sign_in() -> BeginSignIn:
     """`begin_sign_in(client)`: begin one; return the provider's address, where a person would be now."""
@@ -335,10 +345,14 @@ def begin_sign_in() -> BeginSignIn:
 
 @pytest.fixture
 def sign_in(sandbox: Sandbox, begin_sign_in: BeginSignIn) -> SignIn:
-    """`sign_in(client, "omar")`: walk the whole way to the callback; return its answer."""
+    """`sign_in(client, "omar")`: walk the whole way to the callback; return its answer.
 
-    def walk(client: FlaskClient, person: str = "dana") -> TestResponse:
-        callback = sandbox.choose(begin_sign_in(client), person)
+    `after="/?prompt=hello"`: by the way in that this page shows to a stranger.
+    """
+
+    def walk(client: FlaskClient, person: str = "dana", after: str | None = None) -> TestResponse:
+        query = urlsplit(way_in(client.get(after))).query if after else ""
+        callback = sandbox.choose(begin_sign_in(client, f"?{query}" if query else ""), person)
         return client.get(own_path(client, callback))
 
     return walk

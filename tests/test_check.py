@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from conftest import EXEC_API_KEY, MakeSettings, Sandbox, Shell, StartPortal, free_port
 
-from webapp import exec_client, oidc, way_out
+from webapp import exec_client, issuer, way_out
 from webapp.check import Check, is_ok, run
 
 
 def look(settings: object) -> dict[str, Check]:
     """Run all checks; return them by name."""
-    checks = [*run(settings, exec_client(settings), way_out(settings, oidc.LIMITS))]  # type: ignore[arg-type]
+    checks = [*run(settings, exec_client(settings), way_out(settings, issuer.LIMITS))]  # type: ignore[arg-type]
     return {check.name: check for check in checks}
 
 

@@ -15,7 +15,19 @@ FOR_OPERATORS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "webapp").glob("*.py"))
 # Settings of others that the documents name, and words in capitals that are none.
-OTHERS = {"CREATE", "GRANT", "SIGHUP", "SIGTERM", "FAIL", "PORT", "SANDBOX_PORT", "NAME_FILE", "QUICK", "CI"}
+OTHERS = {
+    "CREATE",
+    "GRANT",
+    "PYTHONPATH",
+    "SIGHUP",
+    "SIGTERM",
+    "FAIL",
+    "PORT",
+    "SANDBOX_PORT",
+    "NAME_FILE",
+    "QUICK",
+    "CI",
+}
 OURS = r"(?:webapp|tests|docs|deploy|static|templates|\.ci)/[\w./-]*\w/?"
 
 

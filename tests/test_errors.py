@@ -108,7 +108,9 @@ def test_who_can_help_is_named(
     client = make_app(support_contact=contact).test_client()
     refused = page(client, sign_in(client, "noel"), 403)
     assert f"ask {shown}." in refused.main.words
-    links = {a.attrs["href"] for a in refused.main.find("a")} - {"/sign-in?prompt=select_account"}
+    links = {a.attrs["href"] for a in refused.main.find("a")} - {
+        "http://localhost:8000/sign-in?prompt=select_account"
+    }
     assert links == ({address} if address else set())
 
 

@@ -46,10 +46,12 @@ def test_a_persons_pages_keep_the_house_rules(
 @pytest.mark.parametrize("path", ["/", "/?prompt=hello", "/?starter=discovery", "/?request_id=shared-1"])
 def test_a_strangers_first_page_goes_on_to_the_sign_in(client: FlaskClient, page: Fetch, path: str) -> None:
     first = page(client, path)
-    assert first.link("Sign in") == "/sign-in"
+    way = first.link("Sign in")
+    assert way.startswith("http://localhost:8000/sign-in")
+    assert ("?to=" in way) is (path != "/")
     assert "Signing you in…" in first.main.words
     refresh = first.one("noscript").one("meta", http_equiv="refresh")
-    assert refresh.attrs["content"] == "0; url=/sign-in"
+    assert refresh.attrs["content"] == f"0; url={way}"
 
 
 def test_a_strangers_first_page_is_the_links_preview(client: FlaskClient, page: Fetch) -> None:

@@ -17,12 +17,12 @@ from . import (
     errors,
     exec_api,
     headers,
+    issuer,
     keys,
     launches,
     links,
     logs,
     look,
-    oidc,
     ops,
     pages,
     sign_ins,
@@ -92,7 +92,7 @@ def say_what_runs(settings: Settings, store: Store) -> None:
 def build(settings: Settings) -> Portal:
     """Put the parts together; nothing of them knows Flask."""
     store = open_store(settings)
-    transport = way_out(settings, oidc.LIMITS)
+    transport = way_out(settings, issuer.LIMITS)
     provider = Provider(settings, transport)
     health, metrics = Health(store.database), Metrics(store)
     if settings.metrics_token:
@@ -147,7 +147,7 @@ def exec_client(settings: Settings) -> ExecClient:
 def send_headers(app: Flask, settings: Settings) -> None:
     headers.init_app(
         app,
-        https=settings.is_https,
+        home=settings.origin,
         studio_origins=exec_api.http_origins(settings.exec_studio_hosts),
         ancestors=settings.frame_ancestors,
         coep=settings.embed_coep,

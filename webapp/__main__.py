@@ -4,7 +4,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from . import check, exec_client, oidc, show, way_out
+from . import check, exec_client, issuer, show, way_out
 from .config import InvalidSettings, Settings
 from .store import Store
 from .store.database import Database, StoreUnavailable, migrate
@@ -52,7 +52,7 @@ def _check(*, in_json: bool) -> int:
     """Print what was found; return 0 where nothing is wrong."""
     try:
         settings = Settings()
-        checks = [*check.run(settings, exec_client(settings), way_out(settings, oidc.LIMITS))]
+        checks = [*check.run(settings, exec_client(settings), way_out(settings, issuer.LIMITS))]
     except InvalidSettings as error:
         checks = [check.of_setting(problem) for problem in error.problems]
     print(check.as_json(checks) if in_json else check.report(checks))

@@ -1,6 +1,6 @@
 """Who is signed in, and the way there and back: `g.user`, sign-in, callback, sign-out.
 
-What a person wanted before signing in travels in a signed cookie of ours; nobody else can name a target.
+What a person wanted before signing in travels in signed values of ours; nobody else can name a target.
 """
 
 import contextlib
@@ -9,13 +9,12 @@ import logging
 import secrets
 from dataclasses import replace
 from hashlib import sha256
+from urllib.parse import urlencode
 
 from flask import (
     Blueprint,
     Flask,
-    Response,
     g,
-    make_response,
     redirect,
     render_template,
     request,
@@ -26,10 +25,12 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
+from . import cookies
+from .claims import User
 from .config import Settings
 from .keys import signer
 from .logs import printable
-from .oidc import PENDING, PromptRefused, Stale, User
+from .oidc import Pending, PromptRefused, Stale
 from .portal import current_portal
 from .store.events import origin
 from .store.tables import SignIn
@@ -98,14 +99,14 @@ SYSTEMS = (
     ("Linux", "Linux"),
 )
 
-WANTED_LIFETIME = 3600
-WANTED_PIECES = 2
-WANTED_PIECE_SIZE = 3600  # a browser silently drops a cookie of more than 4,096 bytes
+LONGEST_WANTED = 300  # bytes of path and query that are carried through a sign-in
+UNDER_WAY_LIFETIME = 24 * 3600  # seconds: people leave a sign-in page open overnight
+MOST_UNDER_WAY = 5
 PROMPTS = frozenset({"select_account", "login"})
 
 
 class WantedTooLong(Exception):
-    """The address, prefilled text and all, does not fit into cookies."""
+    """The address, prefilled text and all, is longer than what is carried through a sign-in."""
 
 
 # Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
@@ -171,10 +172,7 @@ def refuse_strangers() -> BaseResponse | None:
     """Send a stranger to the sign-in, except where the page itself knows what to do with one."""
     if g.user or request.endpoint is None or request.endpoint in OPEN_TO_STRANGERS:
         return None
-    response = redirect(url_for("auth.sign_in"), 303)
-    if request.method in ("GET", "HEAD"):
-        remember_page(response)
-    return response
+    return redirect(way_in_from_page() if request.method in ("GET", "HEAD") else way_in(), 303)
 
 
 def refuse_forged_posts() -> None:
@@ -186,34 +184,106 @@ def refuse_forged_posts() -> None:
         raise CSRFError("posted from another site")
 
 
-def arriving() -> Response:
+def arriving() -> str:
     """Return a stranger's first page: it goes on to the sign-in by itself, and is the link's preview."""
-    response = make_response(render_template("arriving.html"))
-    remember_wanted(response)
-    return response
+    return render_template("arriving.html", way_in=way_in(_address_here()))
 
 
 @bp.get("/sign-in")
 def sign_in() -> BaseResponse:
     prompt = request.args.get("prompt")
     if g.user and prompt not in PROMPTS:
-        return _go_where_wanted()
-    return _to_the_provider(prompt if prompt in PROMPTS else None)
+        return redirect(current_portal.settings.base_path + _wanted(), 303)
+    return _to_the_provider(prompt if prompt in PROMPTS else None, _wanted())
 
 
 @bp.get("/sign-in/callback")
 def callback() -> BaseResponse:
+    pending, wanted = _under_way(request.args.get("state", ""))
+    g.wanted = wanted
     try:
-        user = current_portal.provider.finish(request.args)
+        user = current_portal.provider.finish(request.args, pending)
     except PromptRefused:
-        return _to_the_provider("login")
+        return _to_the_provider("login", wanted)
     except Stale:
-        if g.user:  # Back to this page, or a second tab: nothing to complain about
-            return _go_where_wanted()
+        if g.user:  # Back to this page: nothing to complain about
+            return redirect(current_portal.settings.base_path + wanted, 303)
         raise
     _begin(user)
     log.info("signed in", extra={"event": "sign_in"})
-    return _go_where_wanted()
+    response = redirect(current_portal.settings.base_path + wanted, 303)
+    home = current_portal.settings.public_url
+    cookies.drop(response, home, cookies.name(home, cookies.UNDER_WAY, request.args["state"]))
+    return response
+
+
+def way_in(wanted: str = "/", prompt: str | None = None) -> str:
+    """Return the address at home that begins a sign-in, after which the person is where they wanted to be.
+
+    What is wanted is signed: nobody else can name a target. Raises `WantedTooLong`.
+    """
+    if len(wanted.encode()) > LONGEST_WANTED:
+        raise WantedTooLong
+    home = current_portal.settings.public_url
+    asked = {"to": str(_signer().dumps(wanted)) if wanted != "/" else "", "prompt": prompt or ""}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    return f"{home}/sign-in" + (f"?{query}" if query else "")
+
+
+def way_in_from_page(prompt: str | None = None) -> str:
+    """Return the way in that leads back to this page, as far as its address can be carried."""
+    for address in (_address_here(), request.path):
+        with contextlib.suppress(WantedTooLong):
+            return way_in(address, prompt)
+    return way_in("/", prompt)
+
+
+def _address_here() -> str:
+    query = request.query_string.decode("ascii", "ignore")
+    return request.path + (f"?{query}" if query else "")
+
+
+def _wanted() -> str:
+    """Return the path that this request's signed value names, below our own."""
+    try:
+        return str(_signer().loads(request.args.get("to", ""), max_age=UNDER_WAY_LIFETIME))
+    except BadData:
+        return "/"
+
+
+def _to_the_provider(prompt: str | None, wanted: str) -> BaseResponse:
+    """Begin a sign-in, which one cookie of its own keeps: tabs that begin at once do not meet."""
+    pending, home = Pending.new(prompt), current_portal.settings.public_url
+    response = redirect(current_portal.provider.begin(pending), 303)
+    kept = str(_signer().dumps([pending.secret, prompt, wanted]))
+    called = cookies.name(home, cookies.UNDER_WAY, pending.state)
+    cookies.keep(response, home, called, kept, UNDER_WAY_LIFETIME)
+    others = cookies.several(home, cookies.UNDER_WAY)
+    for old in sorted(others, key=lambda name: _begun_at(others[name]))[: 1 - MOST_UNDER_WAY]:
+        cookies.drop(response, home, old)
+    return response
+
+
+def _under_way(state: str) -> tuple[Pending | None, str]:
+    """Return the sign-in that began with this state in this browser, and what was wanted."""
+    called = cookies.name(current_portal.settings.public_url, cookies.UNDER_WAY, state or "-")
+    try:
+        secret, prompt, wanted = _signer().loads(request.cookies.get(called, ""), max_age=UNDER_WAY_LIFETIME)
+    except (BadData, ValueError, TypeError):
+        return None, "/"
+    return Pending(secret, prompt), wanted
+
+
+def _begun_at(kept: str) -> float:
+    try:
+        _, at = _signer().loads(kept, return_timestamp=True)
+    except BadData:
+        return 0
+    return float(at.timestamp())
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return signer(current_portal.settings.secret_keys, "wanted")
 
 
 def _begin(user: User) -> None:
@@ -235,9 +305,7 @@ def _begin(user: User) -> None:
     )
     _act_as(user)
     current_portal.store.sign_ins.begin(row, instead_of=g.sign_in.id if g.sign_in else None)
-    others = {key: value for key, value in session.items() if key.startswith(PENDING)}
     session.clear()
-    session.update(others)
     session[SIGN_IN] = secret
     session.permanent = True
 
@@ -287,61 +355,3 @@ def from_our_own_page() -> bool:
         extra={"event": "post.foreign", "every": 60},
     )
     return False
-
-
-def remember_wanted(response: BaseResponse) -> None:
-    """Keep this request's path and query for after the sign-in. Raises `WantedTooLong`."""
-    query = request.query_string.decode("ascii", "ignore")
-    _keep_wanted(response, request.path + (f"?{query}" if query else ""))
-
-
-def remember_page(response: BaseResponse) -> None:
-    """Keep what fits of this request's address, where it holds nothing that anybody typed."""
-    try:
-        remember_wanted(response)
-    except WantedTooLong:
-        with contextlib.suppress(WantedTooLong):
-            _keep_wanted(response, request.path)
-
-
-def _keep_wanted(response: BaseResponse, address: str) -> None:
-    wanted = _wanted_signer().dumps(address)
-    if len(wanted) > WANTED_PIECES * WANTED_PIECE_SIZE:
-        raise WantedTooLong
-    for number in range(WANTED_PIECES):
-        piece = wanted[number * WANTED_PIECE_SIZE : (number + 1) * WANTED_PIECE_SIZE]
-        _set_wanted_cookie(response, number, piece)
-
-
-def _wanted_signer() -> URLSafeTimedSerializer:
-    return signer(current_portal.settings.secret_keys, "wanted")
-
-
-def _to_the_provider(prompt: str | None) -> BaseResponse:
-    return redirect(
-        current_portal.provider.begin(current_portal.settings.public_url + "/sign-in/callback", prompt), 303
-    )
-
-
-def _go_where_wanted() -> BaseResponse:
-    pieces = "".join(request.cookies.get(f"wanted-{number}", "") for number in range(WANTED_PIECES))
-    try:
-        wanted = _wanted_signer().loads(pieces, max_age=WANTED_LIFETIME)
-    except BadData:
-        wanted = "/"
-    response = redirect(current_portal.settings.base_path + wanted, 303)
-    for number in range(WANTED_PIECES):
-        _set_wanted_cookie(response, number, "")
-    return response
-
-
-def _set_wanted_cookie(response: BaseResponse, number: int, piece: str) -> None:
-    response.set_cookie(
-        f"wanted-{number}",
-        piece,
-        max_age=WANTED_LIFETIME if piece else 0,
-        path=url_for("auth.sign_in"),
-        secure=current_portal.settings.is_https,
-        httponly=True,
-        samesite="Lax",
-    )

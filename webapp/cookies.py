@@ -11,6 +11,7 @@ from flask import request
 from werkzeug.wrappers import Response
 
 SESSION = "portal"  # Flask's own: the CSRF token, and who is signed in
+UNDER_WAY = "s"  # one for each sign-in that began and has not come back
 DRAFT = "d"  # one for each draft: the secret of the browser that wrote it
 RECORDED = "recorded"  # the form whose text was recorded; our script reads it and drops its copy
 

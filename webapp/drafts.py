@@ -10,7 +10,7 @@ import time
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
-from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth, cookies, errors
@@ -84,15 +84,12 @@ def show(key: str) -> Answer:
         return errors.error_page(errors.NO_DRAFT), 404
     if g.user is None:
         # A page, not a redirect: the chain of redirects out of a form's post ends here.
-        response = make_response(
-            render_template(
-                "signing_in.html",
-                text=None if draft.person else draft.prompt,
-                file_lost=request.args.get("told") == "file",
-            )
+        return render_template(
+            "signing_in.html",
+            text=None if draft.person else draft.prompt,
+            file_lost=request.args.get("told") == "file",
+            way_in=auth.way_in_from_page(),
         )
-        auth.remember_page(response)
-        return response
     made = current_portal.store.launches.find(
         launch_id(g.user.key, draft.form_token, draft.prompt), g.user.key
     )

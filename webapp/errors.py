@@ -5,16 +5,19 @@ The words are for the one who reads them: what happened, and what to do next.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from flask import Flask, abort, g, render_template, request, session, url_for
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Gone, HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from .auth import way_in
+from .claims import GroupsLeftOut, NoEmail, NotAllowed, UnverifiedEmail, UnvouchedEmail
 from .files import NoText
 from .forms import PromptForm
-from .oidc import SignInFailed
+from .issuer import BadAnswer, ProviderUnavailable, ProviderUnfit, SignInFailed
+from .oidc import Cancelled, Refused, Stale
 from .pages import Page, form_page
 from .store.database import StoreUnavailable
 from .store.links import TooManyGuesses
@@ -202,6 +205,106 @@ def explain(launch: Launch) -> Page | None:
     return replace(page, text=page.text.format(email=launch.email), detail=launch.detail or "")
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why nobody is signed in, and the way on: `prompt` is what the provider is asked to show again."""
+
+    page: Page
+    retry: str = "Try again"
+    prompt: str | None = None
+
+
+ANOTHER = ("Use another account", "select_account")
+REFUSALS: dict[type[BaseException], Refusal] = {
+    SignInFailed: Refusal(Page("You are not signed in", "The sign-in did not work. Please try again.")),
+    Cancelled: Refusal(
+        Page("Sign-in was cancelled", "You turned back before the sign-in was finished. Nothing was sent."),
+        "Sign in",
+    ),
+    Refused: Refusal(
+        Page(
+            "Sign-in was refused",
+            "Your company's sign-in service did not let you in, or the sign-in was cancelled there. "
+            "If you should have access, ask for it to be granted.",
+            support=True,
+        ),
+        prompt="select_account",
+    ),
+    Stale: Refusal(
+        Page(
+            "This sign-in has expired",
+            "It took too long, was already used, or began in another browser. Please sign in again.",
+        ),
+        "Sign in again",
+    ),
+    BadAnswer: Refusal(
+        Page(
+            "The sign-in could not be verified",
+            "The answer of your company's sign-in service did not pass the checks. Please try again.",
+            support=True,
+        )
+    ),
+    ProviderUnavailable: Refusal(
+        Page(
+            "Sign-in is not available right now",
+            "Your company's sign-in service does not answer. Please try again in a minute.",
+            support=True,
+        )
+    ),
+    ProviderUnfit: Refusal(
+        Page(
+            "Sign-in is not set up right",
+            "Your company's sign-in service and the portal do not fit together. Trying again cures nothing.",
+            support=True,
+        )
+    ),
+    NoEmail: Refusal(
+        Page(
+            "Your account has no e-mail address",
+            "Scenario Studio knows people by their e-mail address, and your company's sign-in did not "
+            "pass one on for this account.",
+            support=True,
+        ),
+        *ANOTHER,
+    ),
+    UnverifiedEmail: Refusal(
+        Page(
+            "Your e-mail address is not verified",
+            "Your company's sign-in service has not confirmed the e-mail address of this account. "
+            "Confirm it there, then sign in again.",
+            support=True,
+        ),
+        *ANOTHER,
+    ),
+    UnvouchedEmail: Refusal(
+        Page(
+            "The portal cannot tell whether your e-mail address is yours",
+            "Your company's sign-in service does not say whether it has confirmed the address. You can do "
+            "nothing about it: your administrator has to change a setting.",
+            support=True,
+        ),
+        *ANOTHER,
+    ),
+    NotAllowed: Refusal(
+        Page(
+            "This account may not use the portal",
+            "It is open to certain accounts of your company only, and this one is not among them.",
+            support=True,
+        ),
+        *ANOTHER,
+    ),
+    GroupsLeftOut: Refusal(
+        Page(
+            "The portal cannot see your groups",
+            "You are in so many groups that your company's sign-in service leaves them out. You can do "
+            "nothing about it: your administrator has to change a setting there.",
+            support=True,
+        ),
+        *ANOTHER,
+    ),
+}
+
+
 class Erased(NotFound):
     """One's own launch or draft that is not there any more, and why."""
 
@@ -252,11 +355,14 @@ def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
     level = logging.INFO if error.status < 500 else logging.WARNING
     told = {"event": "sign_in.failed", "cause": type(error).__name__}
     log.log(level, "a sign-in failed: %s: %s", type(error).__name__, error, extra=told)
-    page = Page(error.title, error.explanation, support=error.needs_support)
-    again = url_for("auth.sign_in", prompt=error.retry_prompt)
+    refusal = next(REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS)
+    page = refusal.page
+    if error.account:
+        page = replace(page, text=f"{page.text} You signed in there as {error.account}.")
     # What the address itself says is the browser's word, and no failure of ours or of the provider's.
-    status = 400 if "error" in request.args else error.status
-    return error_page(page, again, error.retry), status
+    is_theirs = error.status >= 500 and "error" in request.args
+    status = 400 if is_theirs else error.status
+    return error_page(page, way_in(g.get("wanted", "/"), refusal.prompt), refusal.retry), status
 
 
 def too_many_guesses(_: TooManyGuesses) -> tuple[str, int, dict[str, str]]:

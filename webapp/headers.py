@@ -10,18 +10,24 @@ KEPT = frozenset({"static", "look.accent", "look.logo"})
 
 
 def init_app(
-    app: Flask, *, https: bool, studio_origins: tuple[str, ...], ancestors: tuple[str, ...], coep: bool
+    app: Flask,
+    *,
+    home: str,
+    studio_origins: tuple[str, ...],
+    ancestors: tuple[str, ...],
+    coep: bool,
 ) -> None:
     """Send the headers with every answer.
 
-    `studio_origins`: http origins on loopback, for `form-action`. `ancestors`: who may frame the pages that
-    set `g.framed`; `coep`: whether those also carry what a page with COEP `require-corp` wants of a frame.
+    `home`: the portal's own origin. `studio_origins`: http origins on loopback, for `form-action`.
+    `ancestors`: who may frame the pages that set `g.framed`; `coep`: whether those also carry what a page
+    with COEP `require-corp` wants of a frame.
     """
 
     @app.after_request
     def send_headers(response: Response) -> Response:
         framed = ancestors if g.get("framed") else ()
-        response.headers["Content-Security-Policy"] = _policy(studio_origins, framed)
+        response.headers["Content-Security-Policy"] = _policy(studio_origins, framed, home)
         if not framed:
             response.headers["X-Frame-Options"] = "DENY"
         elif coep:
@@ -35,17 +41,19 @@ def init_app(
         response.headers["Permissions-Policy"] = (
             "camera=(), microphone=(), geolocation=(), browsing-topics=()"
         )
-        if https:
+        if home.startswith("https:"):
             response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
         if not _is_kept(response):  # which says itself how long it is kept
             response.headers["Cache-Control"] = "no-store"
         return response
 
 
-def _policy(studio_origins: tuple[str, ...], ancestors: tuple[str, ...]) -> str:
+def _policy(studio_origins: tuple[str, ...], ancestors: tuple[str, ...], home: str) -> str:
     # Chromium applies form-action to every redirect after a post: the portal's, the studio's own to its
     # sign-in, and so on to hosts nobody can list.
     onwards = " ".join(("https:", *studio_origins)) if g.get("form_leads_to_studio") else ""
+    if g.get("form_leads_home"):  # whatever host this page was asked at
+        onwards = home
     framers = " ".join(("'self'", *ancestors)) if ancestors else "'none'"
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -142,6 +142,7 @@ def _for_a_stranger() -> Answer:
         return auth.arriving()
     except WantedTooLong:
         form = PromptForm(formdata=None, data=_prefill(), meta={"csrf": False})
+        g.form_leads_home = True
         return render_template("keep_draft.html", form=form)
 
 

@@ -116,7 +116,7 @@ def _for_a_stranger() -> drafts.Answer:
     try:
         return auth.arriving()
     except auth.WantedTooLong:  # so it is no address of ours; but that is not for a stranger to know
-        return render_template("arriving.html")
+        return render_template("arriving.html", way_in=auth.way_in())
 
 
 def address(of_slug: str) -> str:

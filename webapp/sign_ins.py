@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Blueprint, abort, flash, g, make_response, redirect, render_template, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth
@@ -16,13 +16,12 @@ PROOF_LASTS = 600  # seconds; whoever finds an open browser shall not end the ot
 
 
 @bp.get("/sign-ins")
-def index() -> BaseResponse:
+def index() -> str:
     rows = current_portal.store.sign_ins.of_person(g.user.key)
     shown = [row for row in rows if auth.lets_in(row)]
-    response = make_response(render_template("sign_ins.html", sign_ins=shown, may_end=_has_proved()))
-    if not _has_proved():
-        auth.remember_page(response)
-    return response
+    return render_template(
+        "sign_ins.html", sign_ins=shown, may_end=_has_proved(), prove=auth.way_in_from_page("login")
+    )
 
 
 @bp.post("/sign-ins/<key>/end")
