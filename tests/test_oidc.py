@@ -1,10 +1,12 @@
 """Signing in at the sandbox: who gets in, and what everybody else reads."""
 
+import json
 import re
 import socket
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -24,6 +26,7 @@ from conftest import (
 )
 from flask import Flask
 from flask.testing import FlaskClient
+from joserfc.jwk import RSAKey
 from peers import Peer, http
 
 TRUST = {"oidc_trust_unverified_email": True, "allowed_email_domains": "acme.example"}
@@ -529,3 +532,139 @@ def test_a_slow_provider_is_given_up_in_time(client: FlaskClient, sign_in: SignI
     answer = sign_in(client, "!token-slow")
     assert time.monotonic() - begun < 10
     refuse(client, answer, *UNAVAILABLE)
+
+
+# What providers want, and what they send
+
+
+def discovery(provider: Provider, **changes: object) -> None:
+    """Let the provider describe itself with these members changed."""
+    assert provider.behind
+    url = f"{provider.behind.url}/oidc/.well-known/openid-configuration"
+    said = {**provider.behind.http.get(url, timeout=5).json(), **changes}
+    provider.answers["openid-configuration"] = http(json.dumps(said).encode())
+
+
+def test_a_pushed_request_goes_ahead_where_it_must(make_app: MakeApp, provider: Provider) -> None:
+    discovery(
+        provider,
+        require_pushed_authorization_requests=True,
+        pushed_authorization_request_endpoint=f"{provider.url}/oidc/par",
+    )
+    provider.answers["par"] = http(b'{"request_uri": "urn:acme:1", "expires_in": 60}', "201 Created")
+
+    address = make_app(oidc_issuer=provider.issuer).test_client().get("/sign-in").location
+
+    assert parse_qs(urlsplit(address).query) == {
+        "client_id": ["scenario-portal"],
+        "request_uri": ["urn:acme:1"],
+    }
+    [pushed] = [one for one in provider.requests if b"POST /oidc/par" in one]
+    asked = parse_qs(pushed.partition(b"\r\n\r\n")[2].decode())
+    assert {"state", "nonce", "code_challenge", "redirect_uri"} <= asked.keys()
+
+
+@pytest.mark.parametrize("sender", [None, "https://other.example", ""])
+def test_an_answer_that_must_name_its_sender_and_does_not_is_refused(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, sender: str | None
+) -> None:
+    discovery(provider, authorization_response_iss_parameter_supported=True)
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = own_path(client, provider.choose(begin_sign_in(client), "dana"))
+    callback += "" if sender is None else f"&iss={sender}"
+    assert client.get(callback).status_code == 502
+
+
+def test_an_answer_that_names_its_sender_is_taken(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    discovery(provider, authorization_response_iss_parameter_supported=True)
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = own_path(client, provider.choose(begin_sign_in(client), "dana"))
+    assert client.get(f"{callback}&iss={provider.issuer}").status_code == 303
+
+
+def test_a_wrong_sender_is_refused_although_none_was_announced(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = own_path(client, provider.choose(begin_sign_in(client), "dana"))
+    assert client.get(f"{callback}&iss=https://other.example").status_code == 502
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kty": "AKP", "kid": "pq", "alg": "ML-DSA-44", "pub": "AA"},
+        {"kty": "EC", "crv": "P-999", "kid": "new", "x": "AA", "y": "AA"},
+        {"kty": "RSA", "kid": "half", "n": "AQ"},
+        "no object",
+        {},
+    ],
+)
+def test_keys_that_nobody_knows_do_not_spoil_the_others(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, odd: object
+) -> None:
+    assert provider.behind
+    keys = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=5).json()["keys"]
+    provider.answers["jwks.json"] = http(json.dumps({"keys": [odd, *keys, odd]}).encode())
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = provider.choose(begin_sign_in(client), "dana")
+    assert client.get(own_path(client, callback)).status_code == 303
+
+
+def test_keys_are_fetched_once_more_when_none_fits(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    """A provider put a new key under the old name."""
+    assert provider.behind
+    [key] = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=5).json()["keys"]
+    other = RSAKey.generate_key(2048, {"kid": key["kid"], "use": "sig"}).as_dict(private=False)
+    provider.answers["jwks.json"] = http(json.dumps({"keys": [other]}).encode())
+    app = make_app(oidc_issuer=provider.issuer)
+    client = app.test_client()
+    assert client.get(own_path(client, provider.choose(begin_sign_in(client), "dana"))).status_code == 502
+
+    provider.answers.clear()
+
+    assert client.get(own_path(client, provider.choose(begin_sign_in(client), "dana"))).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "token_endpoint_auth_methods"),
+        ({"id_token_signing_alg_values_supported": ["HS256"]}, "id_token_signing_alg_values"),
+        ({"response_types_supported": ["id_token"]}, "response_types_supported"),
+        ({"require_signed_request_object": True}, "require_signed_request_object"),
+    ],
+)
+def test_what_the_portal_cannot_do_is_named(
+    make_app: MakeApp,
+    provider: Provider,
+    caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    told: str,
+) -> None:
+    discovery(provider, **changes)
+    answer = make_app(oidc_issuer=provider.issuer).test_client().get("/sign-in")
+    assert answer.status_code == 503
+    assert "Trying again cures nothing" in answer.text
+    assert told in caplog.text
+
+
+def test_a_provider_that_does_not_answer_is_left_alone_for_seconds(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_app(oidc_issuer=f"http://127.0.0.1:{free_port()}").test_client()
+    for _ in range(2):
+        assert client.get("/sign-in").status_code == 503
+    assert "ECONNREFUSED" in caplog.text
+    assert "remembered for 5 s" in caplog.text
+
+
+def test_what_a_stranger_says_of_an_error_is_not_repeated(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/sign-in/callback?error=planted&error_description=planted").status_code == 400
+    assert "planted" not in caplog.text
