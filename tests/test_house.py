@@ -60,7 +60,13 @@ HOMES = {
 }
 
 # A stranger's text is kept as a draft, so these four ask for no token before there is a session.
-WITHOUT_CSRF_TOKEN = {"launches.create", "texts.create", "links.create", "embed.create"}
+WITHOUT_CSRF_TOKEN = {
+    "auth.backchannel_logout",
+    "launches.create",
+    "texts.create",
+    "links.create",
+    "embed.create",
+}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -199,6 +205,7 @@ def test_what_is_open_to_strangers_exists(app: Flask) -> None:
 
 def test_little_is_open_to_strangers() -> None:
     assert {
+        "auth.backchannel_logout",
         "auth.callback",
         "auth.sign_in",
         "auth.sign_out",

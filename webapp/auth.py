@@ -15,6 +15,7 @@ from flask import (
     Blueprint,
     Flask,
     g,
+    jsonify,
     redirect,
     render_template,
     request,
@@ -28,12 +29,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from . import cookies
 from .claims import User
 from .config import Settings
+from .issuer import BadAnswer, ProviderUnavailable, SignInFailed
 from .keys import signer
 from .logs import printable
 from .oidc import Pending, PromptRefused, Stale
 from .portal import current_portal
 from .store.events import origin
-from .store.tables import SignIn
+from .store.sign_ins import EndedAlready, Replayed
+from .store.tables import Logout, SignIn, person_key
 
 bp = Blueprint("auth", __name__)
 log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ log = logging.getLogger(__name__)
 OPEN_TO_STRANGERS = frozenset(
     {
         "auth.sign_in",
+        "auth.backchannel_logout",
         "auth.callback",
         "auth.sign_out",
         "auth.signed_out",
@@ -68,6 +72,7 @@ OPEN_TO_STRANGERS = frozenset(
 WITHOUT_SESSION = frozenset(
     {
         "static",
+        "auth.backchannel_logout",
         "look.accent",
         "look.logo",
         "embed.create",
@@ -111,6 +116,10 @@ class WantedTooLong(Exception):
 
 # Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
 CARRIES_TEXT = frozenset({"launches.create", "texts.create", "links.create", "embed.create"})
+
+# The provider's own post proves itself by what it carries.
+WITHOUT_TOKEN = CARRIES_TEXT | {"auth.backchannel_logout"}
+LOGOUT_REFUSED = {"event": "logout.refused", "every": 60}
 
 csrf = CSRFProtect()
 
@@ -177,7 +186,7 @@ def refuse_strangers() -> BaseResponse | None:
 
 def refuse_forged_posts() -> None:
     """Hold posts to the page's token and our origin, except those of a text: they give it back instead."""
-    if request.method != "POST" or request.endpoint is None or request.endpoint in CARRIES_TEXT:
+    if request.method != "POST" or request.endpoint is None or request.endpoint in WITHOUT_TOKEN:
         return
     csrf.protect()
     if not from_our_own_page():
@@ -209,7 +218,10 @@ def callback() -> BaseResponse:
         if g.user:  # Back to this page: nothing to complain about
             return redirect(current_portal.settings.base_path + wanted, 303)
         raise
-    _begin(user)
+    try:
+        _begin(user)
+    except EndedAlready:
+        raise BadAnswer("the provider ended this very session meanwhile") from None
     log.info("signed in", extra={"event": "sign_in"})
     response = redirect(current_portal.settings.base_path + wanted, 303)
     home = current_portal.settings.public_url
@@ -332,6 +344,23 @@ def sign_out() -> str:
     signed_out_address = current_portal.settings.public_url + "/signed-out"
     address = current_portal.provider.end_session_address(signed_out_address)
     return render_template("signing_out.html", address=address or url_for("auth.signed_out"))
+
+
+@bp.post("/backchannel-logout")
+def backchannel_logout() -> tuple[BaseResponse, int]:
+    """End the sign-ins that the provider ended (OpenID Connect Back-Channel Logout 1.0, section 2.8)."""
+    try:
+        told = current_portal.provider.logout(request.form.get("logout_token"))
+        issuer = current_portal.provider.issuer.metadata.issuer
+        person = person_key(issuer, told.sub) if told.sub else None
+        row = Logout(id=_hash(told.jti), person=person, sid=told.sid, at=told.at)
+        count = current_portal.store.sign_ins.end_by_provider(row)
+    except (SignInFailed, Replayed) as error:
+        why = str(error) or "it was told before"
+        log.warning("a sign-out of the provider's was refused: %s", why, extra=LOGOUT_REFUSED)
+        return jsonify(error="invalid_request"), 503 if isinstance(error, ProviderUnavailable) else 400
+    log.info("the provider ended %s sign-ins", count, extra={"event": "sign_in.ended_by_provider"})
+    return jsonify(), 200
 
 
 @bp.get("/signed-out")

@@ -65,7 +65,7 @@ class User:
     name: str
     groups: tuple[str, ...] = ()  # those that ALLOWED_GROUPS names
     sid: str | None = None  # the provider's own session (OpenID Connect Back-Channel Logout 1.0)
-    auth_time: float | None = None
+    auth_time: float | None = None  # when the person proved who they are, else when the token was made
     verified: bool = True  # the provider vouches for the address
     proved: bool = False  # had to sign in there and then (`prompt=login`)
 
@@ -113,7 +113,7 @@ def _person(id_token: Claims, userinfo: Claims, settings: Settings) -> User:
         name=_name(id_token.get("name") or userinfo.get("name")) or email,
         groups=_groups(id_token, userinfo, settings.allowed_groups),
         sid=id_token["sid"] if _is_plain(id_token.get("sid")) else None,
-        auth_time=_time(id_token.get("auth_time")),
+        auth_time=_time(id_token.get("auth_time")) or _time(id_token.get("iat")),
         verified=verified,
     )
 

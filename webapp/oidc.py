@@ -34,6 +34,8 @@ from .issuer import (
 from .transport import Transport
 
 SKEW = 60  # seconds that two clocks may differ
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_AGE = 300  # seconds
 LONGEST_ADDRESS = 2000  # characters; what identity providers and the proxies before them surely take
 
 # What to look at when the provider refuses (RFC 6749, sections 4.1.2.1 and 5.2).
@@ -95,6 +97,16 @@ class Pending:
 
     def _part(self, name: str) -> str:
         return _base64(sha256(f"{name} {self.secret}".encode()).digest())
+
+
+@dataclass(frozen=True)
+class Logout:
+    """What the provider ended: one session (`sid`), or all of somebody (`sub`) that began before `at`."""
+
+    jti: str
+    sub: str | None
+    sid: str | None
+    at: float
 
 
 class Provider:
@@ -223,6 +235,18 @@ class Provider:
             raise BadAnswer("the signed userinfo is meant for another client: claim aud")
         return found
 
+    def logout(self, token: object) -> Logout:
+        """Read a logout token (Back-Channel Logout 1.0, sections 2.4 and 2.6). Raises `BadAnswer`.
+
+        A token that no key fits lets the keys be fetched anew, once a minute at most: anybody can send one.
+        """
+        metadata = self.issuer.metadata
+        try:
+            signed = self.issuer.verified(token, metadata.algorithms, time.monotonic() - 60)
+            return _logout(signed.claims, metadata.issuer, self.settings.oidc_client_id)
+        except UNREADABLE as error:
+            raise BadAnswer(f"the logout token cannot be read: {type(error).__name__}") from None
+
     def end_session_address(self, back_to: str) -> str | None:
         """Return where the provider ends its own session (RP-Initiated Logout 1.0), if it offers that."""
         try:
@@ -231,6 +255,26 @@ class Provider:
             return None  # signing out here must work while the provider is down
         asked = {"post_logout_redirect_uri": back_to, "client_id": self.settings.oidc_client_id}
         return _with_query(endpoint, asked) if endpoint else None
+
+
+def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
+    audience, sub, sid = found.get("aud"), found.get("sub"), found.get("sid")
+    at, until, jti = found.get("iat"), found.get("exp"), found.get("jti")
+    now = time.time()
+    wrong = {
+        "iss": found.get("iss") != issuer,
+        "aud": client_id not in (audience, *_items(audience)),
+        "events": not isinstance(found.get("events", {}).get(LOGOUT_EVENT), dict),
+        "nonce": "nonce" in found,
+        "jti": not isinstance(jti, str) or not jti,
+        "iat": not isinstance(at, (int, float)) or abs(now - at) > LOGOUT_AGE,
+        "exp": until is not None and (not isinstance(until, (int, float)) or until < now - SKEW),
+        "sub": not isinstance(sub or sid, str) or not isinstance(sid or sub, str),
+    }
+    spoilt = [claim for claim, is_wrong in wrong.items() if is_wrong]
+    if spoilt:
+        raise BadAnswer(f"the logout token is not good: claim {spoilt[0]}")
+    return Logout(str(jti), sub, sid, float(found["iat"]))
 
 
 def _json(answer: Response, whose: str) -> dict[str, Any]:

@@ -1,13 +1,23 @@
 """Sign-ins: a row each, found by the hash of the secret in the cookie, so that it can be ended from here."""
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from .database import Database, clock, now_in
 from .events import Name, note
-from .tables import SignIn
+from .tables import Logout, SignIn
 
 FORMER = 7 * 24 * 3600  # seconds that a sign-in is remembered after its end: its drafts belong to its person
 HOUR = 3600
+REMEMBERED = 600  # seconds that a sign-out of the provider's is known: longer than its token is good
+
+
+class EndedAlready(Exception):
+    """The provider ended this very session meanwhile."""
+
+
+class Replayed(Exception):
+    """This sign-out of the provider's was told before."""
 
 
 class SignIns:
@@ -17,9 +27,11 @@ class SignIns:
         self.database = database
 
     def begin(self, row: SignIn, instead_of: str | None = None) -> None:
-        """Write a sign-in down; the one that this browser had before has ended."""
+        """Write a sign-in down; the one that this browser had before has ended. Raises `EndedAlready`."""
         with self.database.write() as db:
             now = now_in(db)
+            if _was_ended(db, row, now):
+                raise EndedAlready
             row.created = row.used = now
             db.execute(update(SignIn).where(SignIn.id == instead_of).values(ended=now))
             db.add(row)
@@ -56,6 +68,21 @@ class SignIns:
     def end_all(self) -> int:
         return self._end("operator.signed_out")
 
+    def end_by_provider(self, logout: Logout) -> int:
+        """End what the provider ended, once; return how many. Raises `Replayed`."""
+        with self.database.write() as db:
+            now = now_in(db)
+            db.execute(delete(Logout).where(Logout.until < now))
+            if db.get(Logout, logout.id):
+                raise Replayed
+            logout.until = now + REMEMBERED
+            db.add(logout)
+            its: list[ColumnElement[bool]] = [SignIn.ended.is_(None)]
+            its += [SignIn.person == logout.person] if logout.person else []
+            its += [SignIn.sid == logout.sid] if logout.sid else []
+            ended = update(SignIn).where(*its).values(ended=now).returning(SignIn.id)
+            return len(db.scalars(ended).all())
+
     def purge(self, hours: int) -> None:
         """Drop those that ended seven days ago; `hours` is how long one lasts at most."""
         with self.database.write() as db:
@@ -68,3 +95,12 @@ class SignIns:
             count = len(db.scalars(ended.returning(SignIn.id)).all())
             note(db, name, detail=f"{count} sign-ins")
             return count
+
+
+def _was_ended(db: Session, row: SignIn, now: float) -> bool:
+    """Whether the provider ended this session, or all of this person's that began before."""
+    theirs = or_(Logout.person == row.person, Logout.person.is_(None))
+    this = Logout.sid == (row.sid or "")
+    earlier = Logout.sid.is_(None) & (Logout.at > (row.auth_time or 0))
+    query = select(Logout.id).where(Logout.until > now, theirs, or_(this, earlier)).limit(1)
+    return db.scalar(query) is not None

@@ -177,6 +177,18 @@ class SignIn(Base):
         return datetime.fromtimestamp(self.created, UTC)
 
 
+class Logout(Base):
+    """A sign-out that the provider told us of: of one session of a person's, or of all."""
+
+    __tablename__ = "logouts"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # hash of the token's jti
+    person: Mapped[str | None] = mapped_column(String(64))
+    sid: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[float] = mapped_column(Float(53))  # when the provider ended it
+    until: Mapped[float] = mapped_column(Float(53))  # how long it is remembered
+
+
 class Event(Base):
     """Something that a person who is signed in, or an operator, did. Never a text."""
 

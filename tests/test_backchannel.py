@@ -1,0 +1,155 @@
+"""The provider ends sign-ins here: whichever token is not to the letter ends nothing."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from conftest import BeginSignIn, MakeApp, own_path, sign_in_of
+from flask import Flask
+from flask.testing import FlaskClient
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from peers import http
+from test_oidc import Provider, one_provider, provider
+from werkzeug.test import TestResponse
+
+from webapp.portal import portal_of
+from webapp.store.sign_ins import EndedAlready
+from webapp.store.tables import Logout
+
+__all__ = ["one_provider", "provider"]  # fixtures
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+OURS = RSAKey.generate_key(2048, {"kid": "logout", "use": "sig", "alg": "RS256"})
+Tell = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def app(make_app: MakeApp, provider: Provider) -> Flask:
+    """A portal whose provider has one more key, which signs what these tests send."""
+    assert provider.behind
+    keys = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=5).json()["keys"]
+    provider.answers["jwks.json"] = http(json.dumps({"keys": [*keys, OURS.as_dict(private=False)]}).encode())
+    return make_app(oidc_issuer=provider.issuer)
+
+
+@pytest.fixture
+def signed_in(app: Flask, provider: Provider, begin_sign_in: BeginSignIn) -> FlaskClient:
+    client = app.test_client()
+    client.get(own_path(client, provider.choose(begin_sign_in(client), "dana")))
+    assert is_signed_in(client)
+    return client
+
+
+def is_signed_in(client: FlaskClient) -> bool:
+    return client.get("/launches").status_code == 200
+
+
+@pytest.fixture
+def tell(app: Flask, provider: Provider) -> Tell:
+    """`tell(sub="acme|dana")`: the provider posts a logout token with these claims; None takes one out."""
+
+    def post(key: RSAKey = OURS, **changes: object) -> TestResponse:
+        now = int(time.time())
+        claims: dict[str, Any] = {"iss": provider.issuer, "aud": "scenario-portal", "jti": uuid4().hex}
+        claims |= {"iat": now, "exp": now + 120, "events": {EVENT: {}}, "sub": "acme|dana", **changes}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        token = jwt.encode({"alg": "RS256", "kid": "logout", "typ": "logout+jwt"}, claims, key)
+        return app.test_client().post("/backchannel-logout", data={"logout_token": token})
+
+    return post
+
+
+def test_a_persons_sign_ins_end(signed_in: FlaskClient, tell: Tell) -> None:
+    answer = tell()
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert not is_signed_in(signed_in)
+
+
+def test_another_persons_do_not(signed_in: FlaskClient, tell: Tell) -> None:
+    assert tell(sub="acme|omar").status_code == 200
+    assert is_signed_in(signed_in)
+
+
+def test_one_session_ends_and_the_others_stay(app: Flask, signed_in: FlaskClient, tell: Tell) -> None:
+    row = sign_in_of(signed_in)
+    assert row
+    with portal_of(app).store.database.write() as db:
+        db.get_one(type(row), row.id).sid = "s-1"
+    assert tell(sub=None, sid="s-2").status_code == 200
+    assert is_signed_in(signed_in)
+    assert tell(sub=None, sid="s-1").status_code == 200
+    assert not is_signed_in(signed_in)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "https://other.example"},
+        {"aud": "another"},
+        {"aud": ["another"]},
+        {"iat": 1},
+        {"iat": None},
+        {"iat": "now"},
+        {"exp": 1},
+        {"jti": None},
+        {"jti": ""},
+        {"events": {}},
+        {"events": {EVENT: None}},
+        {"events": None},
+        {"events": []},
+        {"nonce": "n"},
+        {"sub": None},
+        {"sub": 7},
+        {"sid": 7},
+    ],
+    ids=str,
+)
+def test_a_token_that_is_not_to_the_letter_ends_nothing(
+    signed_in: FlaskClient, tell: Tell, changes: dict[str, object]
+) -> None:
+    assert tell(**changes).status_code == 400
+    assert is_signed_in(signed_in)
+
+
+def test_a_token_of_nobodys_key_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
+    assert tell(RSAKey.generate_key(2048, {"kid": "logout"})).status_code == 400
+    assert is_signed_in(signed_in)
+
+
+@pytest.mark.parametrize("token", ["", "planted", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
+def test_what_is_no_token_ends_nothing(signed_in: FlaskClient, app: Flask, token: str) -> None:
+    answer = app.test_client().post("/backchannel-logout", data={"logout_token": token})
+    assert (answer.status_code, answer.json) == (400, {"error": "invalid_request"})
+    assert is_signed_in(signed_in)
+
+
+def test_a_token_ends_once(signed_in: FlaskClient, tell: Tell) -> None:
+    assert tell(jti="once", sub="acme|omar").status_code == 200
+    assert tell(jti="once").status_code == 400
+    assert is_signed_in(signed_in)
+
+
+def test_keys_are_fetched_anew_for_it_once_a_minute_at_most(
+    signed_in: FlaskClient, tell: Tell, provider: Provider
+) -> None:
+    for _ in range(5):
+        tell(RSAKey.generate_key(2048, {"kid": "new"}))
+    assert len([one for one in provider.requests if b"jwks" in one]) <= 2
+    assert is_signed_in(signed_in)
+
+
+def test_a_sign_in_that_ended_while_it_came_back_is_refused(app: Flask, signed_in: FlaskClient) -> None:
+    sign_ins = portal_of(app).store.sign_ins
+    row = sign_in_of(signed_in)
+    assert row
+    sign_ins.end_by_provider(Logout(id="x", person=row.person, sid=None, at=(row.auth_time or 0) + 1))
+    again = type(row)(**{c.name: getattr(row, c.name) for c in type(row).__table__.columns})
+    again.id, again.ended = "another", None
+    with pytest.raises(EndedAlready):
+        sign_ins.begin(again)
+    again.auth_time = (row.auth_time or 0) + 2
+    sign_ins.begin(again)
