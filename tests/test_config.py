@@ -1,13 +1,15 @@
 """Settings: what is accepted, what is refused and in which words, and that no secret is ever shown."""
 
 import os
+import re
 import traceback
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from webapp.config import InvalidSettings, Settings
+from webapp.config import InvalidSettings, Settings, log_format, wants_metrics
+from webapp.names import OF_OTHERS
 
 KEY = "exec_live_" + "a1B2c3D4" * 5
 GOOD = {
@@ -169,7 +171,7 @@ def test_an_empty_secrets_file_is_refused(env: pytest.MonkeyPatch, tmp_path: Pat
 def test_what_is_no_secret_is_not_read_from_a_file(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "id").write_text("portal")
     env.delenv("OIDC_CLIENT_ID")
-    assert refused(env, OIDC_CLIENT_ID_FILE=str(tmp_path / "id")) == ["OIDC_CLIENT_ID is missing"]
+    assert "OIDC_CLIENT_ID is missing" in refused(env, OIDC_CLIENT_ID_FILE=str(tmp_path / "id"))
 
 
 def test_settings_that_are_printed_show_no_secret(env: pytest.MonkeyPatch) -> None:
@@ -651,3 +653,72 @@ def test_a_proxy_may_be_in_a_file(env: pytest.MonkeyPatch, tmp_path: Path) -> No
     proxy = accepted(env, HTTPS_PROXY_FILE=str(tmp_path / "proxy")).https_proxy
     assert proxy
     assert proxy.get_secret_value() == "http://proxy.acme.example:3128"
+
+
+# What would be silence, or a traceback later
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NO_PROXY", "good.example,local*"),
+        ("NO_PROXY", "192.168.*"),
+        ("SECRET_KEY", "12345678" * 4),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", "postgresql://portal@db.acme.example:99999/portal"),
+        ("OIDC_CLIENT_SECRET", '"planted"'),
+        ("OIDC_CLIENT_SECRET", "planted\nplanted"),
+        ("FRAME_ANCESTORS", "https://joe@acme.example"),
+        ("FRAME_ANCESTORS", "https://acme.example/"),
+    ],
+)
+def test_what_would_fail_later_stops_the_start(env: pytest.MonkeyPatch, name: str, value: str) -> None:
+    problems = refused(env, **{name: value})
+    assert [problem.partition(":")[0] for problem in problems] == [name]
+    assert "planted" not in problems[0]
+
+
+def test_no_proxy_takes_ports_and_networks(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(env, NO_PROXY="10.0.0.0/8, acme.example:8443, .svc, *")
+    assert settings.no_proxy == ("10.0.0.0/8", "acme.example:8443", ".svc", "*")
+
+
+def test_frame_ancestors_are_what_browsers_send(env: pytest.MonkeyPatch) -> None:
+    settings = accepted(env, FRAME_ANCESTORS="https://*.Müller.example:443,http://localhost:8001")
+    assert settings.frame_ancestors == ("https://*.xn--mller-kva.example", "http://localhost:8001")
+
+
+def test_a_file_of_what_is_no_secret_stops_the_start(env: pytest.MonkeyPatch) -> None:
+    assert refused(env, OIDC_CLIENT_ID_FILE="/etc/id") == [
+        "OIDC_CLIENT_ID_FILE is not read, for only secrets are: set OIDC_CLIENT_ID"
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(OF_OTHERS))
+def test_what_other_programs_set_starts_as_ever(env: pytest.MonkeyPatch, name: str) -> None:
+    assert accepted(env, **{name: "theirs"})
+
+
+def example() -> list[tuple[str, str]]:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    return re.findall(r"^#?([A-Z_]+)=(.+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "value"), example())
+def test_each_invented_value_of_the_example_stops_the_start(
+    env: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    if "example.com" in value or "/etc/portal" in value:
+        assert refused(env, **{name: value}) == [f"{name}: is still what .env.example says"]
+    else:
+        assert accepted(env, **{name: value})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_an_env_file_that_is_no_utf_8_breaks_nothing_before_it_is_told(
+    env: pytest.MonkeyPatch, tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / ".env").write_bytes("SUPPORT_CONTACT=Müller\n".encode(encoding))
+    assert (log_format(), wants_metrics()) == ("json", False)
+    assert refused(env) == [".env is no UTF-8 text: save it as UTF-8"]

@@ -41,7 +41,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from .addresses import HOST, LOOPBACK, origin_of
+from .addresses import HOST, LOOPBACK, Exemption, host_name, origin_of, split
 from .appearance import light_and_dark, read_logo
 from .names import misspelt
 from .starters import read_starters
@@ -56,6 +56,18 @@ MULTI_TENANT_ISSUERS = re.compile(
 )
 
 
+# What `.env.example` says where it cannot know: left in place, it is nobody's setting.
+EXAMPLES = {
+    "public_url": "https://scenarios.example.com",
+    "oidc_issuer": "https://login.example.com",
+    "allowed_email_domains": "example.com",
+    "admin_emails": "you@example.com",
+    "database_url": "postgresql://portal@db.example.com/portal",
+    "frame_ancestors": "https://intranet.example.com",
+    "support_contact": "it-help@example.com",
+    "logo_file": "/etc/portal/logo.svg",
+    "starters_file": "/etc/portal/starters.toml",
+}
 BLANKS = string.whitespace + "\ufeff\u00a0"
 log = logging.getLogger(__name__)
 
@@ -134,24 +146,42 @@ def _one_by_one(pattern: str, example: str) -> Callable[[tuple[str, ...]], tuple
     return check
 
 
+def _origin(value: str) -> str:
+    """Return an origin as a content policy names it: scheme, host (`*.` in front at most), unusual port."""
+    parts = split(value)
+    below = "*." if (parts.hostname or "").startswith("*.") else ""
+    host = host_name((parts.hostname or "").removeprefix("*."))
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not re.fullmatch(HOST, host):
+        raise ValueError("must be origins such as https://intranet.acme.com, without a path")
+    if re.search(r"[/?#]", value.partition("://")[2]) or parts.port == 0:
+        raise ValueError("must be origins such as https://intranet.acme.com, without a path")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise ValueError("each must begin with https:// (plain http is for localhost only)")
+    own = f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    return (origin_of(own) or own).replace("://", f"://{below}", 1)
+
+
 def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Check origins as a content policy names them: scheme, host (`*.` in front at most), unusual port."""
-    for value in values:
-        parts = _parsed(value)
-        if parts.scheme not in ("http", "https") or not re.fullmatch(
-            rf"https?://(\*\.)?{HOST}(:\d+)?", value
-        ):
-            raise ValueError("must be origins such as https://intranet.acme.com, without a path")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise ValueError("each must begin with https:// (plain http is for localhost only)")
-    return tuple(value.lower() for value in values)
+    return tuple(_origin(value) for value in values)
+
+
+def _exemptions(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check `NO_PROXY` by what will read it; an entry that never applies would be silence."""
+    try:
+        for value in values:
+            Exemption.parse(value)
+    except ValueError:
+        raise ValueError(
+            "each entry must be a host, an address or a network such as acme.com, 10.1.2.3, 10.0.0.0/8"
+        ) from None
+    return values
 
 
 def _secret_keys(keys: SecretStr) -> SecretStr:
     parts = [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
     if not parts or any(len(key) < 16 for key in parts):
         raise ValueError("each key needs at least 16 characters; `openssl rand -hex 32` makes a good one")
-    if any(len(set(key)) < 8 for key in parts):
+    if any(len(set(key)) < 8 or re.fullmatch(r"(.{1,15}?)\1+", key) for key in parts):
         raise ValueError("each key needs chance in it, not a pattern: `openssl rand -hex 32` makes one")
     return SecretStr(",".join(parts))
 
@@ -174,6 +204,8 @@ def _database(url: SecretStr) -> SecretStr:
         raise ValueError("must begin with sqlite:/// or postgresql://")
     if not address.startswith("sqlite"):
         _postgresql(address)
+    elif make_url(address).database in (None, "", ":memory:"):
+        raise ValueError("names no file: each process would have a database of its own")
     return url
 
 
@@ -188,6 +220,8 @@ def _postgresql(address: str) -> None:
         conninfo_to_dict(re.sub(r"^[a-z+]+://", "postgresql://", address))
     except (ArgumentError, ValueError, ProgrammingError):
         raise ValueError("cannot be read: look at its port, its brackets and its ?options") from None
+    if not 0 < (parsed.port or 5432) < 65536:
+        raise ValueError("has a port that is none")
     if parsed.host is None and "host" not in parsed.query:
         raise ValueError("names no host")
 
@@ -195,12 +229,6 @@ def _postgresql(address: str) -> None:
 def _issuer(url: str) -> str:
     if "/.well-known/" in url:
         raise ValueError("must be the issuer itself, without /.well-known/openid-configuration")
-    return url
-
-
-def _none_of_the_example(url: str) -> str:
-    if urlsplit(url).hostname in ("scenarios.example.com", "login.example.com"):
-        raise ValueError("is still what .env.example says")
     return url
 
 
@@ -248,6 +276,19 @@ def _from_file(value: object) -> object:
     return secret
 
 
+def _text(value: object, name: str) -> object:
+    """Refuse what no setting is: a value of `.env.example`, in quotes, or of several lines."""
+    if not isinstance(value, str):
+        return value
+    if EXAMPLES.get(name) == value:
+        raise ValueError("is still what .env.example says")
+    if re.fullmatch(r"""(["']).*\1""", value, re.DOTALL):
+        raise ValueError("is in quotes: take them off")
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("holds a line break or another control character")
+    return value
+
+
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -256,7 +297,6 @@ Domains = Annotated[List, AfterValidator(_one_by_one(HOST, "acme.com,acme.co.uk"
 Emails = Annotated[List, AfterValidator(_one_by_one(r"[^@\s]+@[^@\s]+", "jane@acme.com,omar@acme.com"))]
 Hosts = Annotated[List, AfterValidator(_one_by_one(rf"(\*\.)?{HOST}(:\d{{1,5}})?", "*.app.exec.com"))]
 Origins = Annotated[List, AfterValidator(_origins)]
-Secret = Annotated[SecretStr, BeforeValidator(_from_file)]
 
 
 def _is_secret(annotation: object) -> bool:
@@ -291,30 +331,30 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    secret_key: Annotated[Secret, AfterValidator(_secret_keys)]
-    public_url: Annotated[Address, AfterValidator(_without_slash), AfterValidator(_none_of_the_example)]
+    secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)]
+    public_url: Annotated[Address, AfterValidator(_without_slash)]
 
-    oidc_issuer: Annotated[Address, AfterValidator(_issuer), AfterValidator(_none_of_the_example)]
+    oidc_issuer: Annotated[Address, AfterValidator(_issuer)]
     oidc_client_id: str
-    oidc_client_secret: Secret
+    oidc_client_secret: SecretStr
     oidc_email_claim: str = "email"
     allowed_email_domains: Domains = ()
     allowed_groups: List = ()
     admin_emails: Emails = ()
     oidc_trust_unverified_email: Annotated[bool, Field(validate_default=True)] = False
 
-    exec_api_key: Annotated[Secret, AfterValidator(_exec_key)]
+    exec_api_key: Annotated[SecretStr, AfterValidator(_exec_key)]
     exec_api_url: Annotated[Address, AfterValidator(_without_slash)] = "https://api.exec.com/rest/v1"
     exec_studio_hosts: Hosts = ("*.app.exec.com",)
 
     exec_creations_per_minute: Count = 10
     creations_per_person_per_hour: Count = 20
 
-    database_url: Annotated[Secret, AfterValidator(_database)] = SecretStr(
+    database_url: Annotated[SecretStr, AfterValidator(_database)] = SecretStr(
         f"sqlite:///{Path(__file__).parents[1] / 'instance' / 'portal.db'}"
     )
     retention_days: Annotated[int, Field(ge=1, le=36500)] = 30
-    metrics_token: Annotated[Secret, AfterValidator(_metrics_token)] | None = None
+    metrics_token: Annotated[SecretStr, AfterValidator(_metrics_token)] | None = None
 
     frame_ancestors: Origins = ()
     embed_review: bool = False
@@ -332,8 +372,8 @@ class Settings(BaseSettings):
     starters_file: Annotated[Path, AfterValidator(_starters)] | None = None
 
     ssl_cert_file: Annotated[Path, AfterValidator(_readable_file), AfterValidator(_ca_file)] | None = None
-    https_proxy: Annotated[Secret, AfterValidator(_proxy)] | None = None
-    no_proxy: List = ()
+    https_proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = None
+    no_proxy: Annotated[List, AfterValidator(_exemptions)] = ()
 
     def __init__(self, **values: object) -> None:
         try:
@@ -353,7 +393,13 @@ class Settings(BaseSettings):
         secret = {name.upper() for name, field in cls.model_fields.items() if _is_secret(field.annotation)}
         ours = frozenset(names | {f"{name}_FILE" for name in secret})
         written = set(DotEnvSettingsSource(cls, env_file=env_file).env_vars) if env_file else set()  # type: ignore[arg-type]
-        problems = misspelt(written | set(EnvSettingsSource(cls).env_vars), ours)
+        found = written | set(EnvSettingsSource(cls).env_vars)
+        problems = misspelt(found, ours)
+        never_read = {name.upper() for name in found} & {f"{name}_FILE" for name in names - secret} - ours
+        problems += [
+            f"{name} is not read, for only secrets are: set {name.removesuffix('_FILE')}"
+            for name in sorted(never_read)
+        ]
         unknown = {name.upper() for name in written} - ours - {problem.split()[0] for problem in problems}
         for name in sorted(unknown):
             log.warning("%s in .env is no setting and is ignored", name, extra={"event": "setting.unknown"})
@@ -379,6 +425,13 @@ class Settings(BaseSettings):
         sources = (env_settings, dotenv_settings)
         names = ChainMap(*(dict(s.env_vars) for s in sources if isinstance(s, EnvSettingsSource)))
         return init_settings, env_settings, SecretFiles(settings_cls, names), dotenv_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: object, info: ValidationInfo) -> object:
+        name = info.field_name or ""
+        secret = _is_secret(cls.model_fields[name].annotation)
+        return _text(_from_file(value) if secret else value, name)
 
     @field_validator("oidc_trust_unverified_email")
     @classmethod
@@ -416,16 +469,25 @@ class Settings(BaseSettings):
 
 
 class _EarlySettings(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8-sig", env_ignore_empty=True, extra="ignore"
+    )
 
     log_format: str = "json"
     metrics_token: str = ""
     metrics_token_file: str = ""
 
 
+def _early() -> _EarlySettings:
+    try:
+        return _EarlySettings()
+    except UnicodeError:  # `Settings` says so, in its own words
+        return _EarlySettings(_env_file=None)  # type: ignore[call-arg]  # pydantic_settings takes it
+
+
 def wants_metrics() -> bool:
     """Whether times shall be kept for all processes, before anything else is known."""
-    early = _EarlySettings()
+    early = _early()
     return bool(early.metrics_token or early.metrics_token_file)
 
 
@@ -438,7 +500,7 @@ def version() -> str:
 
 def log_format() -> Literal["json", "text"]:
     """Return the form of log lines before anything else is known; `Settings` complains of a wrong one."""
-    return "text" if _EarlySettings().log_format == "text" else "json"
+    return "text" if _early().log_format == "text" else "json"
 
 
 def _problem(error: ErrorDetails) -> str:

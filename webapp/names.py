@@ -6,12 +6,20 @@ from collections.abc import Iterable
 OF_OTHERS = frozenset(
     {
         "ALL_PROXY",
+        "FTPS_PROXY",
         "FTP_PROXY",
+        "GOPROXY",
         "HTTP_PROXY",
+        "LOCK_FILE",
+        "LOGFILE",
         "LOG_FILE",
         "NIX_SSL_CERT_FILE",
+        "NODE_PROXY",
         "SECRET_KEY_BASE",
         "SSL_CERT_DIR",
+        "TODO_FILE",
+        "WSS_PROXY",
+        "WS_PROXY",
     }
 )
 NEAR = 2  # edits
