@@ -16,7 +16,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import EXEC_API_KEY, PUBLIC_URLS, SESSION_COOKIE, Fetch, MakeApp, PostgreSQL, Sandbox, SignIn
+from conftest import (
+    EXEC_API_KEY,
+    PUBLIC_URLS,
+    SESSION_COOKIE,
+    Fetch,
+    MakeApp,
+    PostgreSQL,
+    Sandbox,
+    SignIn,
+    wait_until,
+)
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
@@ -1025,7 +1035,9 @@ def test_a_text_survives_an_absent_database(
             assert kept.prompt == fields["prompt"]
 
         assert is_studio(client.post("/launches", data=refused.fields).location, sandbox)
-        assert client.get("/readyz").status_code == 200
+        wait_until(
+            lambda: client.get("/readyz").status_code == 200, "a probe of the last seconds to grow old"
+        )
         app.extensions["portal"].store.database.engine.dispose()
     assert fields["prompt"].splitlines()[0] not in caplog.text
 

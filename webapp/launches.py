@@ -22,6 +22,7 @@ bp = Blueprint("launches", __name__)
 log = logging.getLogger(__name__)
 
 LONGEST_SEARCH = 100
+LONGEST_LOCATION = 2000  # bytes; nginx reads an answer's head into 4 KB
 LONG_WAIT = 600  # seconds; nobody watches a countdown of hours
 Answer = BaseResponse | str | tuple[str, int] | tuple[str, int, dict[str, str]]
 
@@ -71,8 +72,8 @@ def show(key: UUID) -> Answer:
     launch = _own(key)
     if request.args.get("go") == "1" and _is_deliberate():
         launch = _attempt(launch)
-        if launch.state == "ready" and launch.url:
-            return redirect(launch.url, 303)
+        if _fits_a_head(launch):
+            return redirect(launch.url or "", 303)
         if launch.erased:  # cancelled in another tab while Exec was asked
             return redirect(url_for("launches.index"), 303)
     return _launch_page(launch)
@@ -95,15 +96,18 @@ def _answer(launch: Launch, form: PromptForm) -> Answer:
         return redirect(url_for("launches.index"), 303)
     if launch.state == "refused":
         return form_page(form, errors.explain(launch)), 422
-    address = (
-        launch.url if launch.state == "ready" and launch.url else url_for("launches.show", key=launch.id)
-    )
-    response = redirect(address, 303)
+    page = url_for("launches.show", key=launch.id)
+    response = redirect((launch.url or page) if _fits_a_head(launch) else page, 303)
     # The browser's own copy of the text is not needed any more; our script reads this and drops it.
     home = current_portal.settings.public_url
     recorded = cookies.name(home, cookies.RECORDED)
     cookies.keep(response, home, recorded, launch.form_token, 30 * 24 * 3600, readable=True)
     return response
+
+
+def _fits_a_head(launch: Launch) -> bool:
+    """Whether a redirect can lead to the studio; a longer address is a link on the launch's page."""
+    return launch.state == "ready" and 0 < len(launch.url or "") <= LONGEST_LOCATION
 
 
 def _launch_page(launch: Launch) -> str:
