@@ -537,12 +537,14 @@ class PostgreSQL:
         try:
             os.kill(main, signal.SIGSTOP)  # first, or it starts more
             for child in Path(f"/proc/{main}/task/{main}/children").read_text().split():
-                os.kill(int(child), signal.SIGSTOP)
-                stopped.append(int(child))
+                with contextlib.suppress(ProcessLookupError):  # it had served its last connection
+                    os.kill(int(child), signal.SIGSTOP)
+                    stopped.append(int(child))
             yield
         finally:
             for process in stopped:
-                os.kill(process, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
