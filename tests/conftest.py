@@ -199,7 +199,8 @@ def run_sandbox(log: Path, *options: str) -> Iterator[Sandbox]:
         command = [sys.executable, "-m", "webapp.sandbox", "serve", "--port", str(port), *options]
         for limit in ("creations-per-minute", "requests-per-minute", "requests-per-day"):
             command += [f"--{limit}", "0"]
-        for portal in (*PUBLIC_URLS, *(f"http://localhost:{port}" for port in ports)):
+        behind_proxies = (f"https://localhost:{port}/scenarios" for port in ports)
+        for portal in (*PUBLIC_URLS, *(f"http://localhost:{port}" for port in ports), *behind_proxies):
             command += ["--portal", portal]
         output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=output, stderr=output)
