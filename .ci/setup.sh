@@ -47,6 +47,10 @@ dev() {
 missing() {
     .venv/bin/python tests/engines.py
     [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
+    [ -x /usr/sbin/nginx ] || echo nginx-light
+    [ -x /usr/sbin/haproxy ] || echo haproxy
+    [ -x /usr/bin/caddy ] || echo caddy
+    [ -x /usr/sbin/apache2 ] || echo apache2
 }
 
 # What is still missing afterwards, its tests report as not run, or fail with CI=true; no Chromium fails here.
