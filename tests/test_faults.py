@@ -268,7 +268,7 @@ def test_the_database_gone_for_some_seconds(
         away = time.monotonic() - began
         trips = [(v.person, trip.result()) for v, trip in zip(visitors, sent, strict=True)]
         assert portal.workers() == workers
-        assert requests.get(f"{portal.url}/readyz", timeout=20).status_code == 200
+        wait_until(lambda: requests.get(f"{portal.url}/readyz", timeout=20).status_code == 200, "a new probe")
     check_one_session_each(sandbox, texts, trips)
     told = [seconds for _, trip in trips for seconds in trip.refused]
     assert len(told) >= people / 4
