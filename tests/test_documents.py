@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 from webapp.__main__ import _parser
@@ -83,3 +84,25 @@ def test_every_test_that_a_document_names_exists(path: Path) -> None:
     tests = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "tests").glob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8")))
     assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
+def test_the_compose_file_sets_what_there_is() -> None:
+    portal = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))["services"][
+        "portal"
+    ]
+    settings = {name.upper() for name in Settings.model_fields}
+    given = set(portal["environment"])
+    assert {name for name in given if not {name, name.removesuffix("_FILE")} & settings} == set()
+    required = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
+    assert required <= {name.removesuffix("_FILE") for name in given} | given
+    files = {Path(path).name for path in portal["environment"].values() if "/run/secrets/" in path}
+    assert files == set(portal["secrets"])
+
+
+def test_the_image_holds_what_the_portal_needs() -> None:
+    copied = set(
+        re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "deploy" / "Containerfile").read_text(), re.MULTILINE)
+    )
+    named = {name for line in copied for name in line.split()}
+    assert {"pyproject.toml", "wsgi.py", "gunicorn.conf.py", "templates", "static", "webapp"} <= named
+    assert all((ROOT / name).exists() for name in named)
