@@ -44,7 +44,9 @@ def test_every_file_that_a_document_names_exists(path: Path) -> None:
 
 
 def test_make_help_names_every_command_a_person_runs() -> None:
-    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     rules = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert rules
     assert [line.split()[1] for line in said.splitlines()] == rules[1].split()
