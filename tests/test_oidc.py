@@ -29,6 +29,9 @@ from flask.testing import FlaskClient
 from joserfc.jwk import RSAKey
 from peers import Peer, http
 
+from webapp.claims import GroupsLeftOut, UnverifiedEmail, UnvouchedEmail
+from webapp.errors import sign_in_failed
+
 TRUST = {"oidc_trust_unverified_email": True, "allowed_email_domains": "acme.example"}
 Refuse = Callable[..., None]
 
@@ -651,6 +654,29 @@ def test_what_the_portal_cannot_do_is_named(
     assert answer.status_code == 503
     assert "Trying again cures nothing" in answer.text
     assert told in caplog.text
+    assert "WARNING" in caplog.text
+
+
+def test_what_only_the_operator_mends_is_a_warning(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A person can do nothing about a claim that never comes, and INFO wakes nobody."""
+    app = make_app()
+    for kind, level in ((UnvouchedEmail, "WARNING"), (GroupsLeftOut, "WARNING"), (UnverifiedEmail, "INFO")):
+        caplog.clear()
+        with app.test_request_context("/sign-in/callback", base_url=PUBLIC_URLS[0]):
+            app.preprocess_request()
+            sign_in_failed(kind("why"))
+        assert [record.levelname for record in caplog.records] == [level]
+
+
+def test_what_anybody_can_call_up_is_written_once_a_minute(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/sign-in/callback?state=none&code=none")
+    client.get("/sign-in/callback?error=planted")
+    told = [record for record in caplog.records if record.__dict__.get("event") == "sign_in.failed"]
+    assert [record.__dict__["every"] for record in told] == [60, 60]
 
 
 def test_a_provider_that_does_not_answer_is_left_alone_for_seconds(

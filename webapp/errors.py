@@ -352,8 +352,11 @@ def refused_unread() -> None:
 
 
 def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
-    level = logging.INFO if error.status < 500 else logging.WARNING
-    told = {"event": "sign_in.failed", "cause": type(error).__name__}
+    is_operators = error.for_operator or error.status >= 500
+    level = logging.WARNING if is_operators else logging.INFO
+    told: dict[str, object] = {"event": "sign_in.failed", "cause": type(error).__name__}
+    if isinstance(error, Stale) or "error" in request.args:  # what anybody can call up
+        told["every"] = 60
     log.log(level, "a sign-in failed: %s: %s", type(error).__name__, error, extra=told)
     refusal = next(REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS)
     page = refusal.page

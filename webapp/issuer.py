@@ -46,6 +46,7 @@ class SignInFailed(Exception):
 
     status = 400
     account = ""  # who was refused, as far as it is known
+    for_operator = False  # only a setting, here or at the provider, mends it
 
 
 class BadAnswer(SignInFailed):
@@ -62,6 +63,8 @@ class ProviderUnavailable(SignInFailed):
 
 class ProviderUnfit(ProviderUnavailable):
     """The provider wants what the portal cannot do; waiting cures nothing."""
+
+    for_operator = True
 
 
 def printable(text: object, most: int = 200) -> str:

@@ -117,7 +117,8 @@ class Sparing(logging.Filter):
         every = getattr(record, "every", None)
         if every is None:
             return True
-        name, now = str(getattr(record, "event", record.msg)), time.monotonic()
+        event, cause = getattr(record, "event", record.msg), getattr(record, "cause", "")
+        name, now = f"{event} {cause}", time.monotonic()
         last, missed = self.seen.get(name, (-math.inf, 0))
         if now - last < every:
             self.seen[name] = (last, missed + 1)
