@@ -8,7 +8,6 @@ import json
 import logging
 import secrets
 from dataclasses import replace
-from hashlib import sha256
 from urllib.parse import urlencode
 
 from flask import (
@@ -30,7 +29,7 @@ from . import cookies
 from .claims import User
 from .config import Settings
 from .issuer import BadAnswer, ProviderUnavailable, SignInFailed
-from .keys import signer
+from .keys import digest, signer
 from .logs import printable
 from .oidc import Pending, PromptRefused, Stale
 from .portal import current_portal
@@ -106,7 +105,6 @@ SYSTEMS = (
 
 LONGEST_WANTED = 300  # bytes of path and query that are carried through a sign-in
 UNDER_WAY_LIFETIME = 24 * 3600  # seconds: people leave a sign-in page open overnight
-MOST_UNDER_WAY = 5
 PROMPTS = frozenset({"select_account", "login"})
 
 
@@ -137,7 +135,7 @@ def load_user() -> None:
     g.user = g.sign_in = g.former = None
     _act_as(None)
     secret = None if request.endpoint in WITHOUT_SESSION else session.get(SIGN_IN)
-    found = current_portal.store.sign_ins.find(_hash(secret)) if isinstance(secret, str) else None
+    found = current_portal.store.sign_ins.find(digest(secret)) if isinstance(secret, str) else None
     if found is None:
         return
     row, g.now = found
@@ -268,30 +266,18 @@ def _to_the_provider(prompt: str | None, wanted: str) -> BaseResponse:
     pending, home = Pending.new(prompt), current_portal.settings.public_url
     response = redirect(current_portal.provider.begin(pending), 303)
     kept = str(_signer().dumps([pending.secret, prompt, wanted]))
-    called = cookies.name(home, cookies.UNDER_WAY, pending.state)
-    cookies.keep(response, home, called, kept, UNDER_WAY_LIFETIME)
-    others = cookies.several(home, cookies.UNDER_WAY)
-    for old in sorted(others, key=lambda name: _begun_at(others[name]))[: 1 - MOST_UNDER_WAY]:
-        cookies.drop(response, home, old)
+    cookies.keep_one_of(response, home, cookies.UNDER_WAY, pending.state, kept, UNDER_WAY_LIFETIME)
     return response
 
 
 def _under_way(state: str) -> tuple[Pending | None, str]:
     """Return the sign-in that began with this state in this browser, and what was wanted."""
-    called = cookies.name(current_portal.settings.public_url, cookies.UNDER_WAY, state or "-")
+    kept = cookies.one_of(current_portal.settings.public_url, cookies.UNDER_WAY, state or "-")
     try:
-        secret, prompt, wanted = _signer().loads(request.cookies.get(called, ""), max_age=UNDER_WAY_LIFETIME)
+        secret, prompt, wanted = _signer().loads(kept, max_age=UNDER_WAY_LIFETIME)
     except (BadData, ValueError, TypeError):
         return None, "/"
     return Pending(secret, prompt), wanted
-
-
-def _begun_at(kept: str) -> float:
-    try:
-        _, at = _signer().loads(kept, return_timestamp=True)
-    except BadData:
-        return 0
-    return float(at.timestamp())
 
 
 def _signer() -> URLSafeTimedSerializer:
@@ -302,7 +288,7 @@ def _begin(user: User) -> None:
     """Write the sign-in down, and give the browser the secret that finds it."""
     secret, settings = secrets.token_urlsafe(32), current_portal.settings
     row = SignIn(
-        id=_hash(secret),
+        id=digest(secret),
         person=user.key,
         issuer=user.issuer,
         sub=user.sub,
@@ -329,10 +315,6 @@ def _browser(user_agent: str) -> str:
     return f"{browser} on {system}" if system else browser
 
 
-def _hash(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()
-
-
 @bp.post("/sign-out")
 def sign_out() -> str:
     """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
@@ -353,7 +335,7 @@ def backchannel_logout() -> tuple[BaseResponse, int]:
         told = current_portal.provider.logout(request.form.get("logout_token"))
         issuer = current_portal.provider.issuer.metadata.issuer
         person = person_key(issuer, told.sub) if told.sub else None
-        row = Logout(id=_hash(told.jti), person=person, sid=told.sid, at=told.at)
+        row = Logout(id=digest(told.jti), person=person, sid=told.sid, at=told.at)
         count = current_portal.store.sign_ins.end_by_provider(row)
     except (SignInFailed, Replayed) as error:
         why = str(error) or "it was told before"

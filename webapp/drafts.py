@@ -6,8 +6,6 @@ Keeping one touches no session. Who may read it: the browser that wrote it, and 
 import hmac
 import logging
 import secrets
-import time
-from hashlib import sha256
 from ipaddress import ip_address, ip_network
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
@@ -15,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from . import auth, cookies, errors
 from .forms import TOKEN, PromptForm
-from .keys import derived
+from .keys import derived, digest
 from .pages import form_page
 from .portal import current_portal
 from .store.drafts import DRAFT_LIFETIME
@@ -24,7 +22,6 @@ from .store.tables import Draft, launch_id
 bp = Blueprint("drafts", __name__)
 log = logging.getLogger(__name__)
 
-MOST_COOKIES = 5
 Answer = BaseResponse | str | tuple[str, int]
 
 
@@ -41,7 +38,7 @@ def keep(*, review: bool = False, told: str | None = None) -> Answer:
     secret = secrets.token_urlsafe(24)
     draft = Draft(
         id=secrets.token_urlsafe(16),
-        secret_hash=_hash(secret),
+        secret_hash=digest(secret),
         form_token=form.form_token.data,
         prompt=form.prompt.data,
         send=ours and not review and "review" not in request.form,
@@ -55,7 +52,8 @@ def keep(*, review: bool = False, told: str | None = None) -> Answer:
         )
         return form_page(form, errors.TOO_MANY_DRAFTS), 429
     response = redirect(url_for("drafts.show", key=draft.id, told=told), 303)
-    _set_cookie(response, draft.id, secret)
+    home = current_portal.settings.public_url
+    cookies.keep_one_of(response, home, cookies.DRAFT, draft.id, secret, DRAFT_LIFETIME)
     return response
 
 
@@ -69,12 +67,11 @@ def keep_without_file() -> Answer:
 
 @bp.get("/drafts/<key>")
 def show(key: str) -> Answer:
-    called = cookies.name(current_portal.settings.public_url, cookies.DRAFT, key)
-    secret = request.cookies.get(called, "").partition(".")[0]
+    secret = cookies.one_of(current_portal.settings.public_url, cookies.DRAFT, key)
     # Not every path is one of ours, or even what a database takes for text.
     known = TOKEN.fullmatch(key) and secret
     draft = (
-        current_portal.store.drafts.claim(key, _hash(secret), g.user.key if g.user else None)
+        current_portal.store.drafts.claim(key, digest(secret), g.user.key if g.user else None)
         if known
         else None
     )
@@ -112,17 +109,7 @@ def unsent() -> list[Draft]:
 
 def of_this_browser() -> list[str]:
     """Return what stands for this browser in the drafts that it wrote."""
-    kept = cookies.several(current_portal.settings.public_url, cookies.DRAFT)
-    return [_hash(value.partition(".")[0]) for value in kept.values()]
-
-
-def _set_cookie(response: BaseResponse, key: str, secret: str) -> None:
-    home = current_portal.settings.public_url
-    value = f"{secret}.{time.time_ns()}"
-    cookies.keep(response, home, cookies.name(home, cookies.DRAFT, key), value, DRAFT_LIFETIME)
-    others = cookies.several(home, cookies.DRAFT)
-    for called in sorted(others, key=lambda name: others[name].rpartition(".")[2])[: 1 - MOST_COOKIES]:
-        cookies.drop(response, home, called)
+    return [digest(value) for value in cookies.all_of(current_portal.settings.public_url, cookies.DRAFT)]
 
 
 def _address_hash() -> str:
@@ -130,11 +117,7 @@ def _address_hash() -> str:
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:
-        return _hash("nowhere")
+        return digest("nowhere")
     network = ip_network((address, 64), strict=False) if address.version == 6 else address
     key = derived(current_portal.settings.secret_keys[0], "address")
     return hmac.digest(key, str(network).encode(), "sha256").hex()
-
-
-def _hash(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()

@@ -19,6 +19,11 @@ def derived(secret: str, use: Use) -> bytes:
     return hmac.digest(secret.encode(), f"scenario-portal {use}".encode(), "sha256")
 
 
+def digest(secret: str) -> str:
+    """Return what is kept of a secret of chance: who reads the database learns none."""
+    return sha256(secret.encode()).hexdigest()
+
+
 def signer(secrets: list[str], use: Use) -> URLSafeTimedSerializer:
     """Return what signs with the first secret and verifies with all, as `SECRET_KEY` rotates."""
     newest_last = [derived(secret, use) for secret in reversed(secrets)]
