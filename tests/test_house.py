@@ -11,7 +11,7 @@ from conftest import ROOT, SignIn
 from flask import Flask
 from werkzeug.routing import Rule
 
-from webapp import auth
+from webapp import guard
 from webapp.config import Settings
 
 WEBAPP = ROOT / "webapp"
@@ -200,7 +200,7 @@ def rules(app: Flask) -> dict[str, tuple[Rule, str]]:
 
 
 def test_what_is_open_to_strangers_exists(app: Flask) -> None:
-    assert set(rules(app)) >= auth.OPEN_TO_STRANGERS
+    assert set(rules(app)) >= guard.OPEN_TO_STRANGERS
 
 
 def test_little_is_open_to_strangers() -> None:
@@ -226,11 +226,11 @@ def test_little_is_open_to_strangers() -> None:
         "ops.readyz",
         "static",
         "texts.create",
-    } >= auth.OPEN_TO_STRANGERS
+    } >= guard.OPEN_TO_STRANGERS
 
 
 def test_every_other_page_sends_strangers_to_the_sign_in(app: Flask) -> None:
-    closed = {name: both for name, both in rules(app).items() if name not in auth.OPEN_TO_STRANGERS}
+    closed = {name: both for name, both in rules(app).items() if name not in guard.OPEN_TO_STRANGERS}
     assert closed
     for name, (rule, path) in closed.items():
         for method in {"GET", "HEAD"} & (rule.methods or set()):
@@ -241,7 +241,7 @@ def test_every_other_page_sends_strangers_to_the_sign_in(app: Flask) -> None:
 
 def test_no_other_post_does_anything_for_strangers(app: Flask) -> None:
     for name, (rule, path) in rules(app).items():
-        if "POST" in (rule.methods or set()) and name not in auth.OPEN_TO_STRANGERS:
+        if "POST" in (rule.methods or set()) and name not in guard.OPEN_TO_STRANGERS:
             answer = app.test_client().post(path)
             assert answer.status_code == 400 or answer.location == "http://localhost:8000/sign-in", name
 

@@ -606,7 +606,7 @@ def test_a_post_from_another_site_gives_the_text_back(
     assert refused.fields["form_token"] == fields["form_token"]
     assert "open http://localhost:8000 and send it from there" in refused.words
     assert calls_of(sandbox, person) == []
-    [warning] = [record.getMessage() for record in caplog.records if record.name == "webapp.auth"]
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "webapp.guard"]
     assert origin in warning
     assert "PUBLIC_URL is at http://localhost:8000" in warning
 

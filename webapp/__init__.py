@@ -16,6 +16,7 @@ from . import (
     embed,
     errors,
     exec_api,
+    guard,
     headers,
     issuer,
     keys,
@@ -64,9 +65,9 @@ def create_app(settings: Settings) -> Flask:
     static_files.init_app(app, ROOT / "static")
     look.init_app(app, settings)
     send_headers(app, settings)
-    auth.init_app(app)
+    guard.init_app(app)
     errors.init_app(app)
-    for resource in (admin, launches, drafts, texts, links, embed, sign_ins, ops):
+    for resource in (auth, admin, launches, drafts, texts, links, embed, sign_ins, ops):
         app.register_blueprint(resource.bp)
     serve_below(app, settings)
     say_what_runs(settings, portal_of(app).store)
@@ -125,7 +126,7 @@ def configure(app: Flask, settings: Settings) -> None:
         # What is pasted may be far too long for Exec: it comes back with its length told, not refused unread.
         MAX_CONTENT_LENGTH=LARGEST_POST,
         MAX_FORM_MEMORY_SIZE=LARGEST_POST,
-        WTF_CSRF_CHECK_DEFAULT=False,  # `auth.refuse_forged_posts` asks for it
+        WTF_CSRF_CHECK_DEFAULT=False,  # `guard.refuse_forged_posts` asks for it
         WTF_CSRF_TIME_LIMIT=None,  # people type for hours; the token lives as long as the session
         WTF_CSRF_SSL_STRICT=False,  # compares with the request's host, which a proxy may rewrite
     )

@@ -1,4 +1,4 @@
-"""Who is signed in, and the way there and back: `g.user`, sign-in, callback, sign-out.
+"""The way to the provider and back: sign-in, callback, sign-out.
 
 What a person wanted before signing in travels in signed values of ours; nobody else can name a target.
 """
@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 from flask import (
     Blueprint,
-    Flask,
     g,
     jsonify,
     redirect,
@@ -21,16 +20,13 @@ from flask import (
     session,
     url_for,
 )
-from flask_wtf.csrf import CSRFError, CSRFProtect
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import cookies
 from .claims import User
-from .config import Settings
 from .issuer import BadAnswer, ProviderUnavailable, SignInFailed
 from .keys import digest, signer
-from .logs import printable
 from .oidc import Pending, PromptRefused, Stale
 from .portal import current_portal
 from .store.events import origin
@@ -40,53 +36,6 @@ from .store.tables import Logout, SignIn, person_key
 bp = Blueprint("auth", __name__)
 log = logging.getLogger(__name__)
 
-# Everything else wants somebody signed in. The house test knows this list.
-OPEN_TO_STRANGERS = frozenset(
-    {
-        "auth.sign_in",
-        "auth.backchannel_logout",
-        "auth.callback",
-        "auth.sign_out",
-        "auth.signed_out",
-        "embed.create",
-        "embed.show",
-        "embed.seen",
-        "embed.diagnose",
-        "drafts.show",
-        "launches.new",
-        "launches.create",
-        "links.create",
-        "links.open_shared",
-        "texts.create",
-        "look.accent",
-        "look.logo",
-        "ops.healthz",
-        "ops.metrics",
-        "ops.readyz",
-        "static",
-    }
-)
-
-# Framed pages and their like: they must not depend on a cookie, nor tell the browser that they do.
-WITHOUT_SESSION = frozenset(
-    {
-        "static",
-        "auth.backchannel_logout",
-        "look.accent",
-        "look.logo",
-        "embed.create",
-        "embed.show",
-        "embed.seen",
-        "embed.diagnose",
-        "ops.healthz",
-        "ops.metrics",
-        "ops.readyz",
-    }
-)
-
-SIGN_IN = "sign_in"  # the session's key for what finds the row
-UNVERIFIED = " (unverified)"
-USE_NOTED_EVERY = 600  # seconds
 BROWSERS = (
     ("Edg/", "Edge"),
     ("OPR/", "Opera"),
@@ -103,6 +52,9 @@ SYSTEMS = (
     ("Linux", "Linux"),
 )
 
+SIGN_IN = "sign_in"  # the session's key for what finds the row
+UNVERIFIED = " (unverified)"  # behind the claim's name in a row
+LOGOUT_REFUSED = {"event": "logout.refused", "every": 60}
 LONGEST_WANTED = 300  # bytes of path and query that are carried through a sign-in
 UNDER_WAY_LIFETIME = 24 * 3600  # seconds: people leave a sign-in page open overnight
 PROMPTS = frozenset({"select_account", "login"})
@@ -110,85 +62,6 @@ PROMPTS = frozenset({"select_account", "login"})
 
 class WantedTooLong(Exception):
     """The address, prefilled text and all, is longer than what is carried through a sign-in."""
-
-
-# Posts that carry a text: a stranger's becomes a draft, and a refusal gives the text back.
-CARRIES_TEXT = frozenset({"launches.create", "texts.create", "links.create", "embed.create"})
-
-# The provider's own post proves itself by what it carries.
-WITHOUT_TOKEN = CARRIES_TEXT | {"auth.backchannel_logout"}
-LOGOUT_REFUSED = {"event": "logout.refused", "every": 60}
-
-csrf = CSRFProtect()
-
-
-def init_app(app: Flask) -> None:
-    app.before_request(load_user)  # first: every page that refuses something says who is signed in
-    csrf.init_app(app)
-    app.before_request(refuse_forged_posts)
-    app.before_request(refuse_strangers)
-    app.register_blueprint(bp)
-
-
-def load_user() -> None:
-    """Put the person signed in on `g.user`; `g.former` is whose sign-in has ended in this browser."""
-    g.user = g.sign_in = g.former = None
-    _act_as(None)
-    secret = None if request.endpoint in WITHOUT_SESSION else session.get(SIGN_IN)
-    found = current_portal.store.sign_ins.find(digest(secret)) if isinstance(secret, str) else None
-    if found is None:
-        return
-    row, g.now = found
-    if not lets_in(row):
-        g.former = row.person
-        return
-    g.user, g.sign_in = User(row.issuer, row.sub, row.email, row.name), row
-    _act_as(g.user)
-    # A page that waits asks by itself: that is no use, and must not keep a sign-in alive for ever.
-    if g.now - row.used > USE_NOTED_EVERY and "go" not in request.args:
-        current_portal.store.sign_ins.touch(row.id)
-
-
-def _act_as(user: User | None) -> None:
-    """Let what this request writes down name who acts, and from where as far as that can be trusted."""
-    person, email = (user.key, user.email) if user else (None, None)
-    origin.set(replace(origin.get(), person=person, email=email))
-
-
-def lets_in(row: SignIn) -> bool:
-    """Whether a sign-in still holds, by its times and by the settings of today."""
-    settings, now = current_portal.settings, g.now
-    lasts = now < row.created + settings.session_hours * 3600
-    used = now < row.used + settings.session_idle_hours * 3600
-    if row.ended is not None or not lasts or not used:
-        return False
-    if row.issuer.rstrip("/") != settings.oidc_issuer.rstrip("/") or row.claim not in _claims(settings):
-        return False
-    domains, groups = settings.allowed_email_domains, settings.allowed_groups
-    allowed = not domains or row.email.rpartition("@")[2].lower() in domains
-    return allowed and (not groups or not set(groups).isdisjoint(json.loads(row.groups)))
-
-
-def _claims(settings: Settings) -> set[str]:
-    """Return what may stand in a row for where its address came from, by the settings of today."""
-    claim = settings.oidc_email_claim
-    return {claim, f"{claim}{UNVERIFIED}"} if settings.oidc_trust_unverified_email else {claim}
-
-
-def refuse_strangers() -> BaseResponse | None:
-    """Send a stranger to the sign-in, except where the page itself knows what to do with one."""
-    if g.user or request.endpoint is None or request.endpoint in OPEN_TO_STRANGERS:
-        return None
-    return redirect(way_in_from_page() if request.method in ("GET", "HEAD") else way_in(), 303)
-
-
-def refuse_forged_posts() -> None:
-    """Hold posts to the page's token and our origin, except those of a text: they give it back instead."""
-    if request.method != "POST" or request.endpoint is None or request.endpoint in WITHOUT_TOKEN:
-        return
-    csrf.protect()
-    if not from_our_own_page():
-        raise CSRFError("posted from another site")
 
 
 def arriving() -> str:
@@ -301,11 +174,17 @@ def _begin(user: User) -> None:
         proved=user.proved,
         browser=_browser(request.user_agent.string),
     )
-    _act_as(user)
+    act_as(user)
     current_portal.store.sign_ins.begin(row, instead_of=g.sign_in.id if g.sign_in else None)
     session.clear()
     session[SIGN_IN] = secret
     session.permanent = True
+
+
+def act_as(user: User | None) -> None:
+    """Let what this request writes down name who acts, and from where as far as that can be trusted."""
+    person, email = (user.key, user.email) if user else (None, None)
+    origin.set(replace(origin.get(), person=person, email=email))
 
 
 def _browser(user_agent: str) -> str:
@@ -348,21 +227,3 @@ def backchannel_logout() -> tuple[BaseResponse, int]:
 @bp.get("/signed-out")
 def signed_out() -> str:
     return render_template("signed_out.html")
-
-
-def from_our_own_page() -> bool:
-    """Whether the browser says that a page of ours sent this; a browser that says nothing is believed.
-
-    So is one that says `null`, as under a proxy's `Referrer-Policy: no-referrer`: the page's token is checked
-    in any case. `Sec-Fetch-Site` is no help: WebKit calls our own framed page a stranger's.
-    """
-    origin, ours = request.headers.get("Origin", "null"), current_portal.settings.origin
-    if origin in ("null", ours):
-        return True
-    log.warning(
-        "refused a post from %s: PUBLIC_URL is at %s; if people open the portal there, change PUBLIC_URL",
-        printable(origin)[:100],
-        ours,
-        extra={"event": "post.foreign", "every": 60},
-    )
-    return False

@@ -10,7 +10,7 @@ from uuid import UUID
 from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import attempts, auth, cookies, drafts, errors
+from . import attempts, auth, cookies, drafts, errors, guard
 from .auth import WantedTooLong
 from .forms import TOKEN, PromptForm, clean, new_token, prefill
 from .pages import form_page
@@ -45,7 +45,7 @@ def create() -> Answer:
     form = PromptForm()
     if not form.validate():
         return form_page(form), 422
-    if not auth.from_our_own_page():
+    if not guard.from_our_own_page():
         return form_page(form, errors.foreign_form(current_portal.settings.public_url)), 422
     recorded = _record(form)
     if recorded.launch is None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import segno
 from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 
-from . import auth, drafts, errors
+from . import auth, drafts, errors, guard
 from .embed import HEIGHT
 from .forms import PromptForm, clean, new_token, slug_of
 from .pages import form_page
@@ -40,7 +40,7 @@ def create() -> drafts.Answer:
     form = PromptForm()
     if not form.validate():
         return form_page(form), 422
-    if not auth.from_our_own_page():
+    if not guard.from_our_own_page():
         return form_page(form, errors.foreign_form(current_portal.settings.public_url)), 422
     title = " ".join(clean(request.form.get("title")).split())
     if not title or len(title) > LONGEST_TITLE:

@@ -5,7 +5,7 @@ import logging
 from flask import Blueprint, abort, flash, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import auth
+from . import auth, guard
 from .portal import current_portal
 from .store.tables import SignIn
 
@@ -18,7 +18,7 @@ PROOF_LASTS = 600  # seconds; whoever finds an open browser shall not end the ot
 @bp.get("/sign-ins")
 def index() -> str:
     rows = current_portal.store.sign_ins.of_person(g.user.key)
-    shown = [row for row in rows if auth.lets_in(row)]
+    shown = [row for row in rows if guard.lets_in(row)]
     return render_template(
         "sign_ins.html", sign_ins=shown, may_end=_has_proved(), prove=auth.way_in_from_page("login")
     )

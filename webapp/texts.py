@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flask import Blueprint, g, request
 
-from . import auth, drafts, errors, files
+from . import drafts, errors, files, guard
 from .bodies import Upload
 from .files import TooLarge
 from .forms import LONGEST_PROMPT, PromptForm, clean
@@ -27,7 +27,7 @@ def create() -> drafts.Answer:
     form = PromptForm()
     if not form.validate() and "csrf_token" in form.errors:
         return form_page(form), 422
-    if not auth.from_our_own_page():
+    if not guard.from_our_own_page():
         return form_page(form, errors.foreign_form(current_portal.settings.public_url)), 422
     text, name, keep = clean(request.form.get("prompt")), "", request.args.get("keep", "")
     upload = request.files.get("file")
