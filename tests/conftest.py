@@ -515,11 +515,11 @@ class PostgreSQL:
     def database(self) -> Iterator[str]:
         """A new, empty database; yields its `DATABASE_URL`."""
         name = f"portal_{next(self.databases)}"
-        self.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        self.execute(f"CREATE DATABASE {name}")
         try:
             yield self.server.get_uri(name)
         finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

@@ -134,7 +134,7 @@ class Proxy(Peer):
             selector.register(right, selectors.EVENT_READ, left)
             while not self.stopped.is_set():
                 for key, _ in selector.select(timeout=0.05):
-                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    data = key.fileobj.recv(65536)
                     if not data:
                         return
                     key.data.sendall(data)

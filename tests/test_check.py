@@ -12,7 +12,7 @@ from webapp.check import Check, is_ok, run
 
 def look(settings: object) -> dict[str, Check]:
     """Run all checks; return them by name."""
-    checks = [*run(settings, exec_client(settings), way_out(settings, issuer.LIMITS))]  # type: ignore[arg-type]
+    checks = [*run(settings, exec_client(settings), way_out(settings, issuer.LIMITS))]
     return {check.name: check for check in checks}
 
 

@@ -189,4 +189,4 @@ def settings_of(address: str) -> Settings:
         "PUBLIC_URL": address
     }
     wanted = {key.lower(): value for key, value in values.items() if key.lower() in Settings.model_fields}
-    return Settings(_env_file=None, **wanted)  # type: ignore[arg-type]
+    return Settings(_env_file=None, **wanted)

@@ -60,7 +60,7 @@ def test_every_check_is_described() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_exists(path: Path) -> None:
-    known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr, arg-type]
+    known = set(_parser()._subparsers._group_actions[0].choices)
     named = set(re.findall(r"-m webapp ([a-z-]+)", path.read_text(encoding="utf-8")))
     assert named <= known
 

@@ -46,7 +46,7 @@ def create(sandbox: Sandbox) -> Create:
     """Ask the sandbox for a session, as Dana unless told otherwise."""
 
     def call(prompt: str = PROMPT, email: str = DANA, request_id: str = "", **more: object) -> ExecSession:
-        exec_client = client(sandbox.api_url, (sandbox.studio_host,), **more)  # type: ignore[arg-type]
+        exec_client = client(sandbox.api_url, (sandbox.studio_host,), **more)
         return exec_client.create_scenario_studio_session(email, prompt, request_id or str(uuid.uuid4()))
 
     return call

@@ -191,7 +191,7 @@ class Visitors:
         told: list[str] = []
         answer = self.app.wsgi_app(environ, lambda status, headers, *_: told.extend((status, str(headers))))
         body = b"".join(answer)
-        answer.close()  # type: ignore[attr-defined]
+        answer.close()
         return int(told[0].split()[0]), told[1], body
 
 

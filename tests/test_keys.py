@@ -58,4 +58,4 @@ def test_rotation_keeps_people_signed_in_from_one_key_to_the_next(
         assert answer.status_code == 303
         with client.session_transaction() as session:  # as any answer that writes the session does
             session.modified = True
-        cookie = client.get_cookie(SESSION_COOKIE).value  # type: ignore[union-attr]
+        cookie = client.get_cookie(SESSION_COOKIE).value

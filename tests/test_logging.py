@@ -71,7 +71,7 @@ class Browser:
         self.http.trust_env = False
 
     def get(self, path: str, **more: object) -> requests.Response:
-        return self.http.get(self.portal.url + path, allow_redirects=False, timeout=10, **more)  # type: ignore[arg-type]
+        return self.http.get(self.portal.url + path, allow_redirects=False, timeout=10, **more)
 
     def post(self, path: str, **data: str) -> requests.Response:
         return self.http.post(self.portal.url + path, data=data, allow_redirects=False, timeout=25)

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Callable
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse

@@ -122,7 +122,7 @@ def test_migrations_build_the_indexes_conditions(store: Store) -> None:
     """Alembic's comparison does not look at an index's condition."""
     dialect = store.database.engine.dialect.name
     for index in inspect(store.database.engine).get_indexes("launches"):
-        [model] = [model for model in Launch.__table__.indexes if model.name == index["name"]]  # type: ignore[attr-defined]
+        [model] = [model for model in Launch.__table__.indexes if model.name == index["name"]]
         built = str(index["dialect_options"].get(f"{dialect}_where", ""))
         condition = model.dialect_options[dialect]["where"]
         declared = "" if condition is None else str(condition)
@@ -889,7 +889,7 @@ def test_a_server_that_only_reads_is_unavailable(postgresql: PostgreSQL) -> None
         migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             name = connection.info.dbname
-            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")  # type: ignore[arg-type]
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         with opened(url) as store, pytest.raises(StoreUnavailable):
             record(store)
 
@@ -946,7 +946,7 @@ def test_a_full_disk_is_unavailable(sqlite_store: Store) -> None:
 
 def test_too_many_at_once_are_unavailable(store: Store) -> None:
     """All connections of the pool are taken: the next one waits, but not for ever."""
-    store.database.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    store.database.engine.pool._timeout = 0.05
     held = [store.database.engine.connect() for _ in range(15)]
     try:
         with pytest.raises(StoreUnavailable):

@@ -152,7 +152,7 @@ class Flood(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: bytearray) -> int:
         part = self.head[self.sent : self.sent + len(buffer)] or bytes(len(buffer))
         part = part[: self.size - self.sent]
         buffer[: len(part)] = part
