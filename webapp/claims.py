@@ -112,7 +112,7 @@ def _person(id_token: Claims, userinfo: Claims, settings: Settings) -> User:
         email=email,
         name=_name(id_token.get("name") or userinfo.get("name")) or email,
         groups=_groups(id_token, userinfo, settings.allowed_groups),
-        sid=id_token["sid"] if _is_plain(id_token.get("sid")) else None,
+        sid=id_token["sid"] if is_plain(id_token.get("sid")) else None,
         auth_time=_time(id_token.get("auth_time")) or _time(id_token.get("iat")),
         verified=verified,
     )
@@ -199,12 +199,13 @@ def _name(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not _is_plain(value):
+    if not isinstance(value, str) or not is_plain(value):
         raise BadAnswer("claim sub is empty, or no text that can be stored")
     return value
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a claim is text that can be stored: 1 to 255 characters (Core 1.0, section 2, on `sub`)."""
     return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 
 

@@ -36,7 +36,6 @@ from .transport import Transport
 SKEW = 60  # seconds that two clocks may differ
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_AGE = 300  # seconds
-LONGEST_ADDRESS = 2000  # characters; what identity providers and the proxies before them surely take
 
 # What to look at when the provider refuses (RFC 6749, sections 4.1.2.1 and 5.2).
 CURES = {
@@ -266,10 +265,10 @@ def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
         "aud": client_id not in (audience, *_items(audience)),
         "events": not isinstance(found.get("events", {}).get(LOGOUT_EVENT), dict),
         "nonce": "nonce" in found,
-        "jti": not isinstance(jti, str) or not jti,
+        "jti": not claims.is_plain(jti),
         "iat": not isinstance(at, (int, float)) or abs(now - at) > LOGOUT_AGE,
         "exp": until is not None and (not isinstance(until, (int, float)) or until < now - SKEW),
-        "sub": not isinstance(sub or sid, str) or not isinstance(sid or sub, str),
+        "sub": not claims.is_plain(sub or sid) or not claims.is_plain(sid or sub),
     }
     spoilt = [claim for claim, is_wrong in wrong.items() if is_wrong]
     if spoilt:
