@@ -1,6 +1,6 @@
 """The portal's settings, read once from the environment, a `.env` file and `NAME_FILE` files.
 
-The only reader of the environment. Knows nothing of Flask, of a database or of any other file here.
+The only reader of the environment. Knows nothing of Flask, and opens no database.
 """
 
 import json
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -105,18 +105,9 @@ def _json_list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts)
 
 
-def _parsed(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    return parts
-
-
 def _address(url: str) -> str:
     """Check an address we call or are called by: https, or http on loopback; nothing after the path."""
-    parts = _parsed(url)
+    parts = split(url)
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise ValueError("must be a URL such as https://name.example.com")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -127,7 +118,7 @@ def _address(url: str) -> str:
 
 
 def _proxy(url: SecretStr) -> SecretStr:
-    parts = _parsed(url.get_secret_value())
+    parts = split(url.get_secret_value())
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise ValueError("must be a URL such as http://proxy.example.com:3128")
     return url
