@@ -64,7 +64,7 @@ def _postgresql_clock(*_: object, **__: object) -> str:
 
 @compiles(clock, "sqlite")
 def _sqlite_clock(*_: object, **__: object) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return f"{sqlite.CLOCK}()"
 
 
 class Database:
