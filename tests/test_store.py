@@ -28,6 +28,7 @@ from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import PAGE, SAME_AGAIN
 from webapp.store.links import Board
 from webapp.store.pace import Pacer
+from webapp.store.sqlite import Turn
 from webapp.store.tables import Base, Call, Draft, Launch, Link, Pace, SignIn, launch_id, person_key
 
 DANA = person_key("https://idp.example", "acme|dana")
@@ -914,6 +915,29 @@ def test_what_was_recorded_survives_a_power_cut(sqlite_store: Store) -> None:
     with sqlite_store.database.read() as db:
         assert db.scalar(text("PRAGMA journal_mode")) == "wal"
         assert db.scalar(text("PRAGMA synchronous")) == 2  # FULL: on the disk with every transaction
+
+
+def test_threads_of_one_process_queue_and_never_find_the_file_locked(sqlite_store: Store) -> None:
+    said: list[str] = []
+    event.listen(
+        sqlite_store.database.engine,
+        "connect",
+        lambda connection, _: connection.set_trace_callback(said.append),
+    )
+
+    all_at_once(12, lambda n: [record(sqlite_store, f"{n} {again}") for again in range(3)])
+
+    assert said.count("BEGIN IMMEDIATE") == said.count("COMMIT") == 36
+
+
+def test_a_thread_that_waits_for_long_gives_up(sqlite_store: Store) -> None:
+    turn = Turn(sqlite_store.database.engine.url, patience=0.01)
+    with turn:
+        with pytest.raises(StoreUnavailable, match="other threads") as told, turn:
+            pass
+        assert told.value.may_pass
+    with turn:
+        pass
 
 
 def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,11 @@ class Database:
     def __init__(self, url: str, **options: Any) -> None:  # noqa: ANN401  # SQLAlchemy's own
         self.url = url
         self.engine = engine(url, **options)
+        is_file = self.engine.dialect.name == "sqlite"
+        self._writing = self.engine.execution_options(writes=True)
+        self._turn: AbstractContextManager[object] = (
+            sqlite.Turn(self.engine.url) if is_file else nullcontext()
+        )
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -82,8 +87,12 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a writing transaction; it ends with the block."""
-        writing = self.engine.execution_options(writes=True)
-        with _translated(self.engine.url), Session(writing, expire_on_commit=False) as db, db.begin():
+        with (
+            _translated(self.engine.url),
+            self._turn,
+            Session(self._writing, expire_on_commit=False) as db,
+            db.begin(),
+        ):
             yield db
 
     def probe(self) -> None:
@@ -133,7 +142,7 @@ def now_in(db: Session) -> float:
 def _translated(url: URL) -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
         told = outage(error, url)
         if told is None:
             raise

@@ -4,6 +4,7 @@ Goes by codes (SQLSTATE, SQLite's own), never by words, which servers translate.
 """
 
 import re
+import sqlite3
 from urllib.parse import unquote
 
 import psycopg
@@ -50,11 +51,11 @@ class StoreUnavailable(Exception):
         self.may_pass = code.startswith(PASSING) if code else may_pass
 
 
-def outage(error: DBAPIError | PoolTimeout, url: URL) -> StoreUnavailable | None:
+def outage(error: DBAPIError | PoolTimeout | sqlite3.Error, url: URL) -> StoreUnavailable | None:
     """Return what to tell when the database is to blame; None when a statement of ours is."""
     if isinstance(error, PoolTimeout):
         return StoreUnavailable(f"{place(url)}: all connections of this process are in use", may_pass=True)
-    cause = error.orig
+    cause = error.orig if isinstance(error, DBAPIError) else error
     code: str | None = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     if not _is_to_blame(error, code or ""):
         return None
@@ -100,9 +101,10 @@ def _pieces(url: URL) -> list[str]:
     return sorted(filter(None, pieces), key=len, reverse=True)
 
 
-def _is_to_blame(error: DBAPIError, code: str) -> bool:
+def _is_to_blame(error: DBAPIError | sqlite3.Error, code: str) -> bool:
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", *SET_UP)):
         return True
     # To SQLite a mistake in a statement is an operational error too; PostgreSQL's internal one is what a
     # former primary answers that now only reads.
-    return isinstance(error, (OperationalError, InterfaceError, InternalError)) and code != MISTAKE
+    blamed = (OperationalError, InterfaceError, InternalError, sqlite3.OperationalError)
+    return isinstance(error, blamed) and code != MISTAKE

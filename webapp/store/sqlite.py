@@ -1,24 +1,27 @@
 """SQLite as a file: who may read it, how it is opened, closed whole and copied while in use."""
 
+import random
 import sqlite3
 import stat
+import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from .outages import tell
 
 BESIDE = ("", "-wal", "-shm")  # a database and what SQLite keeps beside it
+PATIENCE = 8  # seconds for others who write
 CLOCK = "portal_clock"  # SQLite's own counts milliseconds, in which two transactions fit
 OWNER = stat.S_IRUSR | stat.S_IWUSR
 
 
 def engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's own
     """Return an engine on this file, which is made when it is first used."""
-    made = create_engine(url, hide_parameters=True, connect_args={"timeout": 8}, **options)
+    made = create_engine(url, hide_parameters=True, connect_args={"timeout": PATIENCE}, **options)
     event.listen(made, "do_connect", lambda *_: _keep_private(url))
     event.listen(made, "connect", _prepare)
     event.listen(made, "begin", _begin)
@@ -60,9 +63,54 @@ def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # sqlite3's
 
 
 def _begin(connection: Connection) -> None:
-    # Read, then write, in a plain BEGIN: two processes read the same state and one update is lost.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    """Begin by hand; Python's own way begins too late for a transaction that reads, then writes."""
+    options = connection.get_execution_options()
+    db = cast("sqlite3.Connection", connection.connection.driver_connection)
+    if not options.get("writes"):
+        db.execute("BEGIN")
+        return
+    _begin_writing(db)
+
+
+def _begin_writing(db: sqlite3.Connection) -> None:
+    """Become the one who writes, waiting as long as SQLite itself would wait for other processes.
+
+    Its own waiting sleeps up to 100 ms a step while others go first.
+    """
+    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
+    give_up = time.monotonic() + patience / 1000
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _began(db, is_last=time.monotonic() >= give_up):
+            time.sleep(random.uniform(0.0005, 0.004))  # noqa: S311  # so that two do not keep step
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def _began(db: sqlite3.Connection, *, is_last: bool) -> bool:
+    try:
+        # In a plain BEGIN two processes read the same state, and one update is lost.
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if is_last or not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise
+        return False
+    return True
+
+
+class Turn:
+    """Lets the threads of one process write one after the other. Raises `StoreUnavailable`."""
+
+    def __init__(self, url: URL, patience: float = PATIENCE) -> None:
+        self._url, self._patience = url, patience
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._patience):
+            raise tell(self._url, "other threads of this process write", "SQLITE_BUSY")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def fold(path: Path) -> None:
