@@ -13,8 +13,8 @@ from sqlalchemy import select, update
 from webapp.store import Store
 from webapp.store.database import now_in
 from webapp.store.erasing import Erasing
-from webapp.store.launches import Launches
-from webapp.store.pace import ABSENT, HELD, HOUR, LEASE, PROBE, VOID, WINDOW, Lease, Outlook, Pacer
+from webapp.store.launches import Launches, Lease
+from webapp.store.pace import ABSENT, HELD, HOUR, LEASE, PROBE, VOID, WINDOW, Outlook, Pacer
 from webapp.store.tables import Call, Launch, Pace, person_key
 
 URL = "https://acme.app.exec.com/chat/1"

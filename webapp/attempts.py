@@ -13,7 +13,8 @@ from .exec_api import (
     NotAMember,
 )
 from .store.database import StoreUnavailable
-from .store.pace import Lease, Pacer
+from .store.launches import Lease
+from .store.pace import Pacer
 from .store.tables import Launch
 
 log = logging.getLogger(__name__)

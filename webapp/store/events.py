@@ -6,10 +6,10 @@ An event is written in the transaction of what it tells of, so that neither stan
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import Connection, Table, insert, or_, select
 from sqlalchemy.orm import Session
 
 from .database import Database, clock
@@ -49,10 +49,10 @@ class Origin:
 OPERATOR = Origin(address="command line")
 origin: ContextVar[Origin] = ContextVar("origin", default=OPERATOR)
 
-_WRITE = insert(Event).values(at=clock())
+_WRITE = insert(cast("Table", Event.__table__)).values(at=clock()).inline()
 
 
-def note(db: Session, name: Name, launch: UUID | None = None, detail: str = "") -> None:
+def note(db: Session | Connection, name: Name, launch: UUID | None = None, detail: str = "") -> None:
     """Write down what happens in this transaction; `detail` is a word of ours or a count."""
     who = origin.get()
     event = {"name": name, "launch_id": launch, "detail": detail[:200], **asdict(who)}

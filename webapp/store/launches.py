@@ -1,14 +1,17 @@
-"""Launches: writing an intention down before any call, finding one's own, and forgetting one."""
+"""Launches: writing an intention down before any call, finding one's own, and forgetting one.
+
+What every creation goes through are statements built once; the rest goes through the unit of work.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, Table, bindparam, insert, or_, select, update
 
-from .database import Database, now_in
+from .database import Database, clock, now_in
 from .events import note
 from .people import people_with
 from .tables import Launch, Pace, Reason, launch_id
@@ -16,6 +19,45 @@ from .tables import Launch, Pace, Reason, launch_id
 SAME_AGAIN = 600  # seconds within which the same text from the same person is asked about
 PAGE = 20
 ERASED_TOKENS = 20
+
+ROW, PACE = cast("Table", Launch.__table__), cast("Table", Pace.__table__)
+COLUMNS = ROW.columns.keys()
+
+_PACE = select(PACE).where(PACE.c.id == 1)
+_LOCK_PACE = _PACE.with_for_update()
+_CHANGE_PACE = update(PACE).where(PACE.c.id == 1)
+_LOCK = select(ROW, clock().label("now")).where(ROW.c.id == bindparam("key")).with_for_update()
+_ADD = insert(ROW)
+_CHANGE = update(ROW).where(ROW.c.id == bindparam("key"))
+_EARLIER = (
+    select(ROW)
+    .where(
+        ROW.c.person == bindparam("person"),
+        ROW.c.created > bindparam("since"),
+        ROW.c.prompt_hash == bindparam("hash"),
+        ROW.c.state != "refused",
+        ROW.c.erase_after_call.is_(False),
+    )
+    .order_by(ROW.c.created.desc())
+    .limit(1)
+)
+_ERASED_TOKENS = (
+    select(ROW.c.form_token)
+    .where(
+        ROW.c.person == bindparam("person"), or_(ROW.c.erased.is_not(None), ROW.c.erase_after_call.is_(True))
+    )
+    .order_by(ROW.c.created.desc())
+    .limit(ERASED_TOKENS)
+)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right of one attempt to call Exec for this launch."""
+
+    launch: Launch
+    attempt: int
+    probe: bool = False  # it begins although Exec asked everybody to wait longer
 
 
 @dataclass(frozen=True)
@@ -44,31 +86,20 @@ class Launches:
     ) -> Recorded:
         """Write down the intention before any call. The same one again finds its row."""
         key = launch_id(person, form_token, prompt)
-        with self.database.write() as db:
-            db.get_one(Pace, 1, with_for_update=True)  # or a later one is seen, and served, before
-            now = now_in(db)
-            launch = db.get(Launch, key, with_for_update=True)
-            earlier = None if launch or another else self._earlier(db, person, prompt, now)
+        with self.database.write_rows() as db:
+            lock_pace(db)  # or a later one is seen, and served, before
+            launch, now = lock(db, key)
+            earlier = None if launch or another else _earlier(db, person, prompt, now)
             if earlier:
                 return Recorded(None, earlier)
-            if launch is None:
-                launch = Launch(id=key, person=person, form_token=form_token, link=link)
-                db.add(launch)
+            is_new = launch is None
+            launch = launch or _new(key, person, form_token, link)
             launch.erase_after_call = False  # sent again while it is being created: wanted after all
             is_made = launch.state in ("creating", "ready") and not launch.erased
             if not is_made and _queue(launch, email, prompt, now):
                 note(db, "launch.asked", key)
+            save(db, launch, is_new=is_new)
             return Recorded(launch)
-
-    def _earlier(self, db: Session, person: str, prompt: str, now: float) -> Launch | None:
-        query = select(Launch).where(
-            Launch.person == person,
-            Launch.created > now - SAME_AGAIN,
-            Launch.prompt_hash == sha256(prompt.encode()).hexdigest(),
-            Launch.state != "refused",
-            Launch.erase_after_call.is_(False),
-        )
-        return db.scalar(query.order_by(Launch.created.desc()).limit(1))
 
     def used(self, person: str, form_token: str) -> Launch | None:
         """Return this person's newest launch from a link with that `request_id`."""
@@ -113,13 +144,8 @@ class Launches:
 
     def erased_tokens(self, person: str) -> list[str]:
         """Return the form tokens of the newest launches that this person erased: copies of them shall go."""
-        query = (
-            select(Launch.form_token)
-            .where(Launch.person == person, or_(Launch.erased.is_not(None), Launch.erase_after_call))
-            .order_by(Launch.created.desc())
-        )
-        with self.database.read() as db:
-            return list(db.scalars(query.limit(ERASED_TOKENS)))
+        with self.database.read_rows() as db:
+            return list(db.scalars(_ERASED_TOKENS, {"person": person}))
 
     def newest(self, person: str, before: tuple[float, UUID] | None, words: str = "") -> list[Launch]:
         """Return a page of one's own launches, newest first, and one more if there are older ones."""
@@ -152,6 +178,57 @@ def _listed(person: str, words: str) -> Select[Launch]:
     return query.where(Launch.prompt.icontains(words, autoescape=True)) if words else query
 
 
+def lock_pace(db: Connection) -> Pace:
+    """Lock the one row that all creations pass, before any launch's."""
+    return Pace(**db.execute(_LOCK_PACE).mappings().one())
+
+
+def read_pace(db: Connection) -> Pace:
+    return Pace(**db.execute(_PACE).mappings().one())
+
+
+def save_pace(db: Connection, pace: Pace) -> None:
+    found = {"floor": pace.floor, "held_until": pace.held_until, "access": pace.access}
+    db.execute(_CHANGE_PACE, found)
+
+
+def lock(db: Connection, key: UUID) -> tuple[Launch | None, float]:
+    """Lock a launch, if there is one, and take the time."""
+    row = db.execute(_LOCK, {"key": key}).mappings().one_or_none()
+    if row is None:
+        return None, now_in(db)
+    values = dict(row)
+    now = values.pop("now")
+    return Launch(**values), now
+
+
+def save(db: Connection, launch: Launch, *, is_new: bool = False) -> None:
+    """Write a launch that this transaction has locked, or a new one."""
+    values = {name: getattr(launch, name) for name in COLUMNS}
+    if is_new:
+        db.execute(_ADD, values)
+    else:
+        db.execute(_CHANGE, {"key": values.pop("id"), **values})
+
+
+def _new(key: UUID, person: str, form_token: str, link: UUID | None) -> Launch:
+    return Launch(
+        id=key,
+        person=person,
+        form_token=form_token,
+        link=link,
+        attempt=0,
+        held=False,
+        erase_after_call=False,
+    )
+
+
+def _earlier(db: Connection, person: str, prompt: str, now: float) -> Launch | None:
+    same = {"person": person, "hash": sha256(prompt.encode()).hexdigest(), "since": now - SAME_AGAIN}
+    row = db.execute(_EARLIER, same).mappings().one_or_none()
+    return Launch(**row) if row else None
+
+
 def forget(launch: Launch, now: float, reason: Reason) -> None:
     """Drop what tells of a person's work; counts, outcomes and times remain."""
     if launch.state != "ready":
@@ -173,6 +250,5 @@ def _queue(launch: Launch, email: str, prompt: str, now: float) -> bool:
         launch.state, launch.reason, launch.detail, launch.held = "waiting", None, None, False
         # Its days count anew: or what waits again could be erased as old within the hour.
         launch.created = launch.queued = launch.not_before = launch.due = now
-        launch.attempt = launch.attempt or 0
         launch.erased = launch.finished = launch.url = None
     return fresh

@@ -9,15 +9,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import distinct, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Integer, Table, bindparam, func, insert, select, text, tuple_, update
 
 from .database import Database, now_in
 from .events import note
-from .launches import forget
-from .tables import Call, Launch, Pace, Reason
+from .launches import ROW, Lease, forget, lock, lock_pace, read_pace, save, save_pace
+from .tables import WAITING, Call, Launch, Pace, Reason
 
 WINDOW = 62  # seconds: Exec's minute, and a margin for calls that arrive later than they began
 HOUR = 3600
@@ -29,14 +29,39 @@ LONGEST_BACKOFF = 60
 DISBELIEF = 60  # seconds instead of a wait that nobody can believe, doubled with each attempt
 PROBE = 3600  # under a long floor one call an hour finds out whether Exec takes new ones
 
+CALLS = cast("Table", Call.__table__)
 
-@dataclass(frozen=True)
-class Lease:
-    """The right of one attempt to call Exec for this launch."""
-
-    launch: Launch
-    attempt: int
-    probe: bool = False  # it begins although Exec asked everybody to wait longer
+# A launch that asks, by what orders the queue.
+_ATTEMPT, _QUEUED, _ID = (bindparam(name, type_=ROW.c[name].type) for name in ("attempt", "queued", "id"))
+_COUNT = select(func.count()).select_from(ROW).where(WAITING, ROW.c.seen > bindparam("since"))
+_BEFORE = _COUNT.where(
+    ROW.c.held.is_(False),
+    ROW.c.not_before <= bindparam("now"),
+    ROW.c.due > bindparam("void"),
+    tuple_(ROW.c.queued, ROW.c.id) < tuple_(_QUEUED, _ID),
+)
+_HELD_BEFORE = _COUNT.where(
+    ROW.c.held.is_(True), tuple_(ROW.c.attempt, ROW.c.queued, ROW.c.id) < tuple_(_ATTEMPT, _QUEUED, _ID)
+)
+_RELEASE = (
+    update(ROW)
+    .where(WAITING, ROW.c.held.is_(True))
+    .values(held=False, reason=None, not_before=bindparam("now"))
+)
+_BEGIN_CALL = insert(CALLS).inline()
+_BEGAN = select(CALLS.c.began).where(CALLS.c.began > bindparam("since")).order_by(CALLS.c.began)
+_LAST_CALL = select(func.max(CALLS.c.began))
+_OWN_CALLS = (
+    select(func.max(CALLS.c.began).label("last"))
+    .where(
+        CALLS.c.person == bindparam("person"),
+        CALLS.c.began > bindparam("since"),
+        CALLS.c.launch_id != bindparam("id"),
+    )
+    .group_by(CALLS.c.launch_id)
+    .order_by(text("last DESC"))
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 @dataclass(frozen=True)
@@ -61,41 +86,53 @@ class Pacer:
 
         `email` is what Exec is told now: a person's address may have changed since the launch was recorded.
         """
-        with self.database.write() as db:
-            pace = db.get_one(Pace, 1, with_for_update=True)
-            launch = db.get_one(Launch, key, with_for_update=True)
-            now = now_in(db)
+        with self.database.write_rows() as db:
+            pace = lock_pace(db)
+            launch, now = self._find(db, key)
             launch.seen = now
-            self._release_if_access_changed(db, pace, now)
-            if not _is_waiting(launch, now):
-                return None
-            self._hold_to_own_hour(db, launch, now)
-            outlook = self._outlook(db, pace, launch, now)
-            launch.due = now + outlook.seconds
-            if outlook.seconds > 0:
-                return None
+            before = pace.floor, pace.held_until, pace.access
+            lease = self._lease(db, pace, launch, email, now)
+            save(db, launch)
+            if before != (pace.floor, pace.held_until, pace.access):
+                save_pace(db, pace)
+            return lease
+
+    def _lease(self, db: Connection, pace: Pace, launch: Launch, email: str, now: float) -> Lease | None:
+        if pace.access not in ("", self.access):
+            pace.access = self.access
+            self._lift(db, pace, now)
             if launch.held:
-                pace.held_until = now + HELD
-            launch.state, launch.attempt, launch.email = "creating", launch.attempt + 1, email
-            launch.lease_until = now + LEASE
-            db.add(Call(launch_id=launch.id, person=launch.person, began=now))
-            return Lease(launch, launch.attempt, probe=pace.floor > now)
+                launch.held, launch.reason, launch.not_before = False, None, now
+        if not _is_waiting(launch, now):
+            return None
+        self._hold_to_own_hour(db, launch, now)
+        outlook = self._outlook(db, pace, launch, now)
+        launch.due = now + outlook.seconds
+        if outlook.seconds > 0:
+            return None
+        if launch.held:
+            pace.held_until = now + HELD
+        launch.state, launch.attempt, launch.email = "creating", launch.attempt + 1, email
+        launch.lease_until = now + LEASE
+        db.execute(_BEGIN_CALL, {"launch_id": launch.id, "person": launch.person, "began": now})
+        return Lease(launch, launch.attempt, probe=pace.floor > now)
 
     def outlook(self, launch: Launch) -> Outlook:
         """Return what a waiting launch can expect, without renewing anything."""
-        with self.database.read() as db:
+        with self.database.read_rows() as db:
             now = now_in(db)
             if launch.state == "creating" and not _is_waiting(launch, now):
                 return Outlook(0, 2)
-            return self._outlook(db, db.get_one(Pace, 1), launch, now)
+            return self._outlook(db, read_pace(db), launch, now)
 
     def created(self, lease: Lease, url: str) -> Launch:
         """Note the session. It wins whatever happened meanwhile: the session exists."""
-        with self.database.write() as db:
-            pace = db.get_one(Pace, 1, with_for_update=True)  # before any launch, as everywhere
-            launch, now = self._leased(db, lease)
+        with self.database.write_rows() as db:
+            pace = lock_pace(db)  # before any launch, as everywhere
             if lease.probe:
                 pace.floor = 0
+                save_pace(db, pace)
+            launch, now = self._find(db, lease.launch.id)
             if launch.state == "ready" or launch.erased:
                 return launch
             launch.state, launch.url, launch.finished = "ready", url, now
@@ -103,111 +140,108 @@ class Pacer:
             if launch.erase_after_call:
                 forget(launch, now, "cancelled")
             launch.held = False
-            self._release(db, now)
+            save(db, launch)
+            db.execute(_RELEASE, {"now": now})
             note(db, "launch.created", launch.id)
             return launch
 
     def refused(self, lease: Lease, reason: Reason, detail: str) -> Launch:
         """Note that Exec will not make it; posting it again tries again."""
-        with self.database.write() as db:
-            launch, now = self._leased(db, lease)
+        with self.database.write_rows() as db:
+            launch, now = self._find(db, lease.launch.id)
             if _still_holds(launch, lease):
                 launch.state, launch.reason, launch.detail = "refused", reason, detail
                 launch.finished, launch.lease_until, launch.held = now, None, False
                 note(db, "launch.refused", launch.id, reason)
                 _erase_if_asked(launch, now)
+                save(db, launch)
             return launch
 
     def held(self, lease: Lease, reason: Reason) -> Launch:
         """Note a reason that only the operator can mend."""
-        with self.database.write() as db:
-            pace = db.get_one(Pace, 1, with_for_update=True)
-            launch, now = self._leased(db, lease)
+        with self.database.write_rows() as db:
+            pace = lock_pace(db)
+            launch, now = self._find(db, lease.launch.id)
             pace.access = self.access
             if pace.held_until <= now:
                 pace.held_until = now + HELD
+            save_pace(db, pace)
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, reason, now)
                 launch.held = True
                 note(db, "launch.held", launch.id, reason)
                 _erase_if_asked(launch, now)
+                save(db, launch)
             return launch
 
     def busy(self, lease: Lease, retry_after: float | None) -> Launch:
         """Note that Exec asks everybody to wait; the order stays. None: nobody can believe how long."""
         wait = retry_after or min(DISBELIEF * 2 ** (lease.attempt - 1), PROBE)
-        with self.database.write() as db:
-            pace = db.get_one(Pace, 1, with_for_update=True)
-            launch, now = self._leased(db, lease)
+        with self.database.write_rows() as db:
+            pace = lock_pace(db)
+            launch, now = self._find(db, lease.launch.id)
             pace.floor, pace.access = max(pace.floor, now + wait), self.access
+            save_pace(db, pace)
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, "busy", now)
                 _erase_if_asked(launch, now)
+                save(db, launch)
             return launch
 
     def unavailable(self, lease: Lease) -> Launch:
         """Note that the outcome is unknown; the same id makes trying again safe. To the back of the queue."""
-        with self.database.write() as db:
-            launch, now = self._leased(db, lease)
+        with self.database.write_rows() as db:
+            launch, now = self._find(db, lease.launch.id)
             if _still_holds(launch, lease):
                 _back_to_waiting(launch, "unavailable", now)
                 wait = min(3 * 2 ** (lease.attempt - 1), LONGEST_BACKOFF)
                 launch.not_before = now + wait * random.uniform(0.75, 1.25)  # noqa: S311  # jitter
                 launch.queued = now
                 _erase_if_asked(launch, now)
+                save(db, launch)
             return launch
 
     def resume(self) -> None:
         """Lift what `Retry-After` or a refused key has stopped, as the operator says."""
-        with self.database.write() as db:
-            self._lift(db, db.get_one(Pace, 1, with_for_update=True), now_in(db))
+        with self.database.write_rows() as db:
+            pace = lock_pace(db)
+            self._lift(db, pace, now_in(db))
+            save_pace(db, pace)
             note(db, "operator.resumed")
 
-    def _leased(self, db: Session, lease: Lease) -> tuple[Launch, float]:
-        return db.get_one(Launch, lease.launch.id, with_for_update=True), now_in(db)
+    def _find(self, db: Connection, key: UUID) -> tuple[Launch, float]:
+        launch, now = lock(db, key)
+        if launch is None:
+            raise LookupError(f"there is no launch {key}")
+        return launch, now
 
-    def _release_if_access_changed(self, db: Session, pace: Pace, now: float) -> None:
-        if pace.access not in ("", self.access):
-            pace.access = self.access
-            self._lift(db, pace, now)
-
-    def _lift(self, db: Session, pace: Pace, now: float) -> None:
+    def _lift(self, db: Connection, pace: Pace, now: float) -> None:
         pace.floor = pace.held_until = 0
-        self._release(db, now)
+        db.execute(_RELEASE, {"now": now})
 
-    def _release(self, db: Session, now: float) -> None:
-        held = update(Launch).where(Launch.held, Launch.state == "waiting")
-        db.execute(held.values(held=False, reason=None, not_before=now))
-
-    def _outlook(self, db: Session, pace: Pace, launch: Launch, now: float) -> Outlook:
+    def _outlook(self, db: Connection, pace: Pace, launch: Launch, now: float) -> Outlook:
         earliest = max(launch.not_before, self._floor(db, pace, now), now)
         place = ahead = self._before(db, launch, now) if self.per_minute else 0
         if launch.held:
             place = self._held_before(db, launch, now)
             earliest = max(earliest, pace.held_until) + place * HELD
         if self.per_minute:
-            began = db.scalars(select(Call.began).where(Call.began > now - WINDOW).order_by(Call.began)).all()
+            began = db.scalars(_BEGAN, {"since": now - WINDOW}).all()
             earliest = max(earliest, _turn(began, self.per_minute, ahead, now))
         return Outlook(place, earliest - now)
 
-    def _floor(self, db: Session, pace: Pace, now: float) -> float:
+    def _floor(self, db: Connection, pace: Pace, now: float) -> float:
         if pace.floor <= now:
             return 0
-        last = db.scalars(select(func.max(Call.began))).one() or 0
+        last = db.scalars(_LAST_CALL).one() or 0
         return min(pace.floor, last + PROBE)
 
-    def _held_before(self, db: Session, launch: Launch, now: float) -> int:
+    def _held_before(self, db: Connection, launch: Launch, now: float) -> int:
         """Count the held ones that go first: those with the fewest attempts."""
-        others = select(func.count()).where(
-            Launch.held,
-            Launch.state == "waiting",
-            Launch.seen > now - ABSENT,
-            tuple_(Launch.attempt, Launch.queued, Launch.id)
-            < tuple_(launch.attempt, launch.queued, launch.id),
-        )
-        return db.scalars(others).one()
+        asks = {"since": now - ABSENT, "attempt": launch.attempt, "queued": launch.queued, "id": launch.id}
+        return db.scalars(_HELD_BEFORE, asks).one()
 
-    def _hold_to_own_hour(self, db: Session, launch: Launch, now: float) -> None:
+    def _hold_to_own_hour(self, db: Connection, launch: Launch, now: float) -> None:
         """Let a person over their own limit wait without taking a place."""
         allowed = self._own_hour(db, launch, now)
         if allowed > now:
@@ -217,32 +251,18 @@ class Pacer:
         elif launch.reason == "own_limit":
             launch.not_before, launch.reason = now, None
 
-    def _own_hour(self, db: Session, launch: Launch, now: float) -> float:
+    def _own_hour(self, db: Connection, launch: Launch, now: float) -> float:
         """Return when this person may create again by their own limit."""
         if not self.per_hour:
             return 0
-        last = func.max(Call.began)
-        recent = (
-            select(last)
-            .where(Call.person == launch.person, Call.began > now - HOUR, Call.launch_id != launch.id)
-            .group_by(Call.launch_id)
-            .order_by(last.desc())
-            .limit(self.per_hour)
-        )
-        times = db.scalars(recent).all()
+        asks = {"person": launch.person, "since": now - HOUR, "id": launch.id, "most": self.per_hour}
+        times = db.scalars(_OWN_CALLS, asks).all()
         return times[-1] + HOUR if len(times) == self.per_hour else 0
 
-    def _before(self, db: Session, launch: Launch, now: float) -> int:
+    def _before(self, db: Connection, launch: Launch, now: float) -> int:
         """Count those that go first: earlier, due, present, and not long past their promised time."""
-        first = select(func.count(distinct(Launch.id))).where(
-            Launch.state == "waiting",
-            Launch.held.is_(False),
-            Launch.not_before <= now,
-            Launch.seen > now - ABSENT,
-            Launch.due > now - VOID,
-            tuple_(Launch.queued, Launch.id) < tuple_(launch.queued, launch.id),
-        )
-        return db.scalars(first).one()
+        asks = {"now": now, "since": now - ABSENT, "void": now - VOID}
+        return db.scalars(_BEFORE, {**asks, "queued": launch.queued, "id": launch.id}).one()
 
 
 def _turn(began: Sequence[float], limit: int, place: int, now: float) -> float:

@@ -1,6 +1,8 @@
 """Sign-ins: a row each, found by the hash of the secret in the cookie, so that it can be ended from here."""
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from typing import cast
+
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from .database import Database, clock, now_in
@@ -10,6 +12,9 @@ from .tables import Logout, SignIn
 FORMER = 7 * 24 * 3600  # seconds that a sign-in is remembered after its end: its drafts belong to its person
 HOUR = 3600
 REMEMBERED = 600  # seconds that a sign-out of the provider's is known: longer than its token is good
+
+ROW = cast("Table", SignIn.__table__)
+_FIND = select(ROW, clock().label("now")).where(ROW.c.id == bindparam("key"))
 
 
 class EndedAlready(Exception):
@@ -39,9 +44,13 @@ class SignIns:
 
     def find(self, key: str) -> tuple[SignIn, float] | None:
         """Return the sign-in, ended or not, and the time; one read by primary key."""
-        with self.database.read() as db:
-            found = db.execute(select(SignIn, clock()).where(SignIn.id == key)).one_or_none()
-        return (found[0], found[1]) if found else None
+        with self.database.read_rows() as db:
+            row = db.execute(_FIND, {"key": key}).mappings().one_or_none()
+        if row is None:
+            return None
+        values = dict(row)
+        now = values.pop("now")
+        return SignIn(**values), now
 
     def touch(self, key: str) -> None:
         """Note that it was used just now."""
