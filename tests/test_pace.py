@@ -601,6 +601,31 @@ def test_a_success_releases_all_at_once(pacer: Pacer) -> None:
     assert ask(pacer, *held) == held
 
 
+def test_a_success_that_began_when_nobody_was_held_lifts_nothing(pacer: Pacer) -> None:
+    """The key was refused after that call had begun: the refusal is the news."""
+    early, late = queue(pacer, 2)
+    lease = take(pacer, early)
+    hold(pacer, late)
+
+    pacer.created(lease, URL)
+
+    assert now(pacer, late).held
+
+
+def test_a_held_launch_is_an_ordinary_one_when_its_attempt_has_another_end(pacer: Pacer) -> None:
+    """Even where a new key was set during the attempt: nothing lets go what it did not find held."""
+    launch, other = queue(pacer, 2)
+    hold(pacer, launch)
+    let_pass(pacer, WINDOW + HELD)
+    lease = take(pacer, launch)
+    take(Pacer(pacer.database, 3, 0, "new key"), other)
+
+    pacer.unavailable(lease)
+
+    left = now(pacer, launch)
+    assert (left.state, left.reason, left.held) == ("waiting", "unavailable", False)
+
+
 def test_a_released_launch_is_not_explained_by_what_held_it(pacer: Pacer) -> None:
     held = queue(pacer, 2)
     for launch in held:

@@ -58,6 +58,7 @@ class Lease:
     launch: Launch
     attempt: int
     probe: bool = False  # it begins although Exec asked everybody to wait longer
+    lifts: bool = False  # others are held: that Exec takes this one lets them go
 
 
 @dataclass(frozen=True)

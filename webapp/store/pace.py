@@ -110,12 +110,14 @@ class Pacer:
         launch.due = now + outlook.seconds
         if outlook.seconds > 0:
             return None
+        lifts = pace.held_until > 0
         if launch.held:
             pace.held_until = now + HELD
+            launch.held = False
         launch.state, launch.attempt, launch.email = "creating", launch.attempt + 1, email
         launch.lease_until = now + LEASE
         db.execute(_BEGIN_CALL, {"launch_id": launch.id, "person": launch.person, "began": now})
-        return Lease(launch, launch.attempt, probe=pace.floor > now)
+        return Lease(launch, launch.attempt, probe=pace.floor > now, lifts=lifts)
 
     def outlook(self, launch: Launch) -> Outlook:
         """Return what a waiting launch can expect, without renewing anything."""
@@ -128,10 +130,8 @@ class Pacer:
     def created(self, lease: Lease, url: str) -> Launch:
         """Note the session. It wins whatever happened meanwhile: the session exists."""
         with self.database.write_rows() as db:
-            pace = lock_pace(db)  # before any launch, as everywhere
-            if lease.probe:
-                pace.floor = 0
-                save_pace(db, pace)
+            if lease.probe or lease.lifts:
+                self._lift_by_success(db, lease)  # the pace before any launch, as everywhere
             launch, now = self._find(db, lease.launch.id)
             if launch.state == "ready" or launch.erased:
                 return launch
@@ -141,7 +141,6 @@ class Pacer:
                 forget(launch, now, "cancelled")
             launch.held = False
             save(db, launch)
-            db.execute(_RELEASE, {"now": now})
             note(db, "launch.created", launch.id)
             return launch
 
@@ -151,7 +150,7 @@ class Pacer:
             launch, now = self._find(db, lease.launch.id)
             if _still_holds(launch, lease):
                 launch.state, launch.reason, launch.detail = "refused", reason, detail
-                launch.finished, launch.lease_until, launch.held = now, None, False
+                launch.finished, launch.lease_until = now, None
                 note(db, "launch.refused", launch.id, reason)
                 _erase_if_asked(launch, now)
                 save(db, launch)
@@ -218,6 +217,14 @@ class Pacer:
     def _lift(self, db: Connection, pace: Pace, now: float) -> None:
         pace.floor = pace.held_until = 0
         db.execute(_RELEASE, {"now": now})
+
+    def _lift_by_success(self, db: Connection, lease: Lease) -> None:
+        pace = lock_pace(db)
+        pace.floor = 0 if lease.probe else pace.floor
+        if lease.lifts:
+            pace.held_until = 0
+            db.execute(_RELEASE, {"now": now_in(db)})
+        save_pace(db, pace)
 
     def _outlook(self, db: Connection, pace: Pace, launch: Launch, now: float) -> Outlook:
         earliest = max(launch.not_before, self._floor(db, pace, now), now)
