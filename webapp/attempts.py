@@ -26,11 +26,17 @@ def attempt(pacer: Pacer, client: ExecClient, launch: Launch, email: str) -> Lau
     None when no call was made: it is not the launch's turn, or another process is calling.
     """
     lease = pacer.begin(launch.id, email)
-    if lease is None:
-        return None
+    return call(pacer, client, lease) if lease else None
+
+
+def call(pacer: Pacer, client: ExecClient, lease: Lease) -> Launch:
+    """Call Exec for a launch whose turn it is; return the launch as it stands then."""
+    launch = lease.launch
     began = time.monotonic()
     try:
-        made = client.create_scenario_studio_session(email, lease.launch.prompt or "", launch.request_id)
+        made = client.create_scenario_studio_session(
+            launch.email or "", launch.prompt or "", launch.request_id
+        )
     except ExecError as error:
         return _not_created(pacer, lease, error, _ms_since(began))
     told: dict[str, object] = {"launch": str(launch.id), "attempt": lease.attempt, "ms": _ms_since(began)}

@@ -15,7 +15,7 @@ from .auth import WantedTooLong
 from .forms import TOKEN, PromptForm, clean, new_token, prefill
 from .pages import form_page
 from .portal import current_portal
-from .store.launches import PAGE, Recorded
+from .store.launches import PAGE, Lease, Recorded
 from .store.tables import Launch
 
 bp = Blueprint("launches", __name__)
@@ -50,7 +50,7 @@ def create() -> Answer:
     recorded = _record(form)
     if recorded.launch is None:
         return form_page(form, earlier=recorded.earlier), 422
-    return _answer(_attempt(recorded.launch), form)
+    return _answer(_call(recorded.lease) if recorded.lease else recorded.launch, form)
 
 
 @bp.get("/launches")
@@ -127,6 +127,10 @@ def _launch_page(launch: Launch) -> str:
     )
 
 
+def _call(lease: Lease) -> Launch:
+    return attempts.call(current_portal.pacer, current_portal.exec, lease)
+
+
 def _attempt(launch: Launch) -> Launch:
     """Call Exec if it is this launch's turn, for the address that the person has now."""
     portal = current_portal
@@ -136,9 +140,11 @@ def _attempt(launch: Launch) -> Launch:
 def _record(form: PromptForm) -> Recorded:
     another = bool(request.form.get("another"))
     token, prompt = form.form_token.data or "", form.prompt.data or ""
-    store, person = current_portal.store, g.user
+    store, person, begin = current_portal.store, g.user, current_portal.pacer.lease
     link = store.links.key_of(form.link.data) if form.link.data else None
-    return store.launches.record(person.key, person.email, token, prompt, another=another, link=link)
+    return store.launches.record(
+        person.key, person.email, token, prompt, another=another, link=link, begin=begin
+    )
 
 
 def _for_a_stranger() -> Answer:

@@ -3,7 +3,7 @@
 What every creation goes through are statements built once; the rest goes through the unit of work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import cast
@@ -63,10 +63,17 @@ class Lease:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of an intention: the launch, or `earlier`, one that the person should be asked about."""
+    """What became of an intention: the launch, or `earlier`, one that the person should be asked about.
+
+    `lease` where its turn came at once.
+    """
 
     launch: Launch | None
     earlier: Launch | None = None
+    lease: Lease | None = None
+
+
+Begin = Callable[[Connection, Pace, Launch, str, float], Lease | None]
 
 
 class Launches:
@@ -84,11 +91,15 @@ class Launches:
         *,
         another: bool,
         link: UUID | None = None,
+        begin: Begin | None = None,
     ) -> Recorded:
-        """Write down the intention before any call. The same one again finds its row."""
+        """Write down the intention before any call. The same one again finds its row.
+
+        `begin` takes the lease in the same transaction if it is the launch's turn (`Pacer.lease`).
+        """
         key = launch_id(person, form_token, prompt)
         with self.database.write_rows() as db:
-            lock_pace(db)  # or a later one is seen, and served, before
+            pace = lock_pace(db)  # or a later one is seen, and served, before
             launch, now = lock(db, key)
             earlier = None if launch or another else _earlier(db, person, prompt, now)
             if earlier:
@@ -99,8 +110,9 @@ class Launches:
             is_made = launch.state in ("creating", "ready") and not launch.erased
             if not is_made and _queue(launch, email, prompt, now):
                 note(db, "launch.asked", key)
+            lease = begin(db, pace, launch, email, now) if begin else None
             save(db, launch, is_new=is_new)
-            return Recorded(launch)
+            return Recorded(launch, lease=lease)
 
     def used(self, person: str, form_token: str) -> Launch | None:
         """Return this person's newest launch from a link with that `request_id`."""

@@ -90,12 +90,17 @@ class Pacer:
             pace = lock_pace(db)
             launch, now = self._find(db, key)
             launch.seen = now
-            before = pace.floor, pace.held_until, pace.access
-            lease = self._lease(db, pace, launch, email, now)
+            lease = self.lease(db, pace, launch, email, now)
             save(db, launch)
-            if before != (pace.floor, pace.held_until, pace.access):
-                save_pace(db, pace)
             return lease
+
+    def lease(self, db: Connection, pace: Pace, launch: Launch, email: str, now: float) -> Lease | None:
+        """Do so in a transaction that has locked the pace, and the launch, which it saves."""
+        before = pace.floor, pace.held_until, pace.access
+        lease = self._lease(db, pace, launch, email, now)
+        if before != (pace.floor, pace.held_until, pace.access):
+            save_pace(db, pace)
+        return lease
 
     def _lease(self, db: Connection, pace: Pace, launch: Launch, email: str, now: float) -> Lease | None:
         if pace.access not in ("", self.access):
