@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -911,10 +912,53 @@ def sqlite_store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def test_what_was_recorded_survives_a_power_cut(sqlite_store: Store) -> None:
-    with sqlite_store.database.read() as db:
-        assert db.scalar(text("PRAGMA journal_mode")) == "wal"
-        assert db.scalar(text("PRAGMA synchronous")) == 2  # FULL: on the disk with every transaction
+WAITS_FOR_THE_DISK = {
+    "sqlite": ("PRAGMA synchronous", 2, 1),
+    "postgresql": ("SHOW synchronous_commit", "on", "off"),
+}
+
+
+def test_only_what_follows_the_call_does_not_wait_for_the_disk(store: Store) -> None:
+    ask, safe, unsafe = WAITS_FOR_THE_DISK[store.database.engine.dialect.name]
+
+    def asked(*, is_safe: bool) -> object:
+        with store.database.write_rows(safe=is_safe) as db:
+            return db.scalar(text(ask))
+
+    assert [asked(is_safe=one) for one in (True, False, True)] == [safe, unsafe, safe]
+    with store.database.write() as db:
+        assert db.scalar(text(ask)) == safe
+
+
+@pytest.mark.parametrize("tail", [b"", b"\0" * 5000, bytes(range(256)) * 20], ids=["cut", "zeros", "garbage"])
+def test_a_power_cut_takes_back_a_session_at_most_and_its_id_finds_it_again(
+    sqlite_store: Store, tmp_path: Path, tail: bytes
+) -> None:
+    """What was not yet on the disk is gone, or nonsense: the file as it was when the call began."""
+    pacer, path = Pacer(sqlite_store.database, 0, 0, "key"), sqlite_store.database.file
+    assert path
+    make_ready(sqlite_store, record(sqlite_store, "An earlier one"))
+    launch = record(sqlite_store)
+    lease = pacer.begin(launch.id, EMAIL)
+    assert lease
+    on_disk = path.with_name(f"{path.name}-wal").stat().st_size
+    pacer.created(lease, "https://acme.app.exec.com/chat/2")
+
+    after = tmp_path / "after.sqlite"
+    shutil.copy(path, after)
+    wal = path.with_name(f"{path.name}-wal").read_bytes()
+    assert len(wal) > on_disk
+    after.with_name(f"{after.name}-wal").write_bytes(wal[:on_disk] + tail)
+
+    with opened(f"sqlite:///{after}") as store:
+        with store.database.read() as db:
+            assert db.scalar(text("PRAGMA integrity_check")) == "ok"
+            states = db.execute(select(Launch.prompt, Launch.state)).all()
+        assert sorted(states) == [("An earlier one", "ready"), ("Talk to a client", "creating")]
+        change(store, launch, lease_until=0)
+        again = Pacer(store.database, 0, 0, "key").begin(launch.id, EMAIL)
+        assert again
+        assert again.launch.request_id == launch.request_id
 
 
 def test_threads_of_one_process_queue_and_never_find_the_file_locked(sqlite_store: Store) -> None:

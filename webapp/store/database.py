@@ -75,6 +75,7 @@ class Database:
         self.engine = engine(url, **options)
         is_file = self.engine.dialect.name == "sqlite"
         self._writing = self.engine.execution_options(writes=True)
+        self._writing_unsafely = self.engine.execution_options(writes=True, safe=False)
         self._turn: AbstractContextManager[object] = (
             sqlite.Turn(self.engine.url) if is_file else nullcontext()
         )
@@ -102,9 +103,10 @@ class Database:
             yield db
 
     @contextmanager
-    def write_rows(self) -> Iterator[Connection]:
-        """Write without the unit of work; the transaction ends with the block."""
-        with _translated(self.engine.url), self._turn, self._writing.begin() as db:
+    def write_rows(self, *, safe: bool = True) -> Iterator[Connection]:
+        """Write without the unit of work; not `safe`: a power cut may take it back, but nothing before it."""
+        engine = self._writing if safe else self._writing_unsafely
+        with _translated(self.engine.url), self._turn, engine.begin() as db:
             yield db
 
     def probe(self) -> None:

@@ -85,8 +85,14 @@ class _Door:
         return opened
 
     def limit(self, connection: Connection) -> None:
-        if self.refuses_options and connection.get_execution_options().get("writes"):
-            settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in LIMITS.items())
+        options = connection.get_execution_options()
+        if not options.get("writes"):
+            return
+        wanted = LIMITS if self.refuses_options else {}
+        if not options.get("safe", True):
+            wanted = {**wanted, "synchronous_commit": "off"}
+        if wanted:
+            settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in wanted.items())
             connection.exec_driver_sql(f"SELECT {settings}")
 
 

@@ -59,7 +59,6 @@ def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # sqlite3's
     connection.isolation_level = None  # or Python begins transactions by itself, too late
     connection.create_function(CLOCK, 0, time.time)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # what was said to be safe survives a power cut
 
 
 def _begin(connection: Connection) -> None:
@@ -69,6 +68,7 @@ def _begin(connection: Connection) -> None:
     if not options.get("writes"):
         db.execute("BEGIN")
         return
+    db.execute(f"PRAGMA synchronous = {'FULL' if options.get('safe', True) else 'NORMAL'}")
     _begin_writing(db)
 
 
