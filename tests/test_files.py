@@ -322,6 +322,65 @@ def test_speakers_are_found_wherever_a_program_puts_them(name: str, text: str) -
     assert re.sub(r"\n+", "\n", text_of(text.encode(), name)) == "Dana Lee: Hello.\nPriya Shah: Hi."
 
 
+def cued(*lines: str, kind: str = "WEBVTT\n\n", comma: str = ".") -> bytes:
+    """Captions that say one line each."""
+    cues = (
+        f"{at}\n00:00:0{at}{comma}000 --> 00:00:0{at}{comma}900\n{line}\n" for at, line in enumerate(lines, 1)
+    )
+    return (kind + "\n".join(cues)).encode()
+
+
+NAMES = [
+    "Raj Patel (Hooli)",
+    "Dr. Omar Okafor",
+    "J. P. Morgan-Smith",
+    "dana",
+    "BRÜCKNER",
+    "佐藤花子",
+    "Mary O'Neil",
+]
+
+
+@pytest.mark.parametrize("colon", [": ", "："])
+def test_names_of_many_shapes_are_speakers(colon: str) -> None:
+    data = cued(*(f"{name}{colon}Yes. Two things: price and term." for name in NAMES), kind="", comma=",")
+    assert text_of(data, "a.srt").split("\n") == [
+        f"{name}: Yes. Two things: price and term." for name in NAMES
+    ]
+
+
+@pytest.mark.parametrize("nobody", ["<v >Hm.</v>", "<v  >Hm."])
+def test_what_nobody_known_said_is_put_into_no_other_mouth(nobody: str) -> None:
+    said_so = "Dana Lee: Hello.\nUnknown speaker: Hm."
+    assert text_of(cued("<v Dana Lee>Hello.</v>", nobody), "a.vtt") == said_so
+
+
+def test_a_sign_of_comparison_is_no_tag() -> None:
+    assert text_of(cued("3 < 5 and <i>a</i> <lang fr>bon mot</lang> <00:00:01.100>&lt;so&gt;"), "a.vtt") == (
+        "3 < 5 and a bon mot <so>"
+    )
+
+
+def test_times_with_the_other_kinds_commas_are_read() -> None:
+    assert (
+        text_of(cued("Dana: Hello, you.", "Priya: Hi.", comma=","), "a.vtt")
+        == "Dana: Hello, you.\nPriya: Hi."
+    )
+    assert text_of(cued("Hello.", kind=""), "a.srt") == "Hello."
+
+
+def test_each_dash_begins_a_line() -> None:
+    assert text_of(cued("-Who decides?\n-The CFO.", "- And when?"), "a.vtt") == (
+        "-Who decides?\n-The CFO.\n- And when?"
+    )
+
+
+@pytest.mark.parametrize("name", ["a.vtt", "a.txt"])
+def test_line_ends_that_a_program_doubled_are_one(name: str) -> None:
+    data = cued("Dana: Hello.", "Priya: Hi.").replace(b"\n", b"\r\r\n")
+    assert text_of(data, name) == "Dana: Hello.\nPriya: Hi."
+
+
 def test_captions_that_roll_up_are_said_once() -> None:
     youtube = (
         "WEBVTT\nKind: captions\nLanguage: en\n\n00:00:00.160 --> 00:00:02.389 align:start position:0%\n \n"

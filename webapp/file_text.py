@@ -66,6 +66,8 @@ def text_of(data: bytes, ending: str) -> str:
     kind = kind_of(data, ending)
     if kind in ("ics", "vtt", "srt") and len(data) > LARGEST_BY_LINES:
         raise Refused("too_large")
+    if kind not in ("docx", "pdf"):
+        data = data.replace(b"\r\r\n", b"\r\n")  # what was saved as text twice on Windows
     text = tidy(READERS[kind](data))
     if not re.search(r"\w", text):
         raise Refused("no_text")
@@ -319,6 +321,8 @@ def read_captions(data: bytes) -> str:
 
     text = decode(data).lstrip("\ufeff \t\r\n").replace("\r\n", "\n").replace("\r", "\n")
     kind = "vtt" if text[:6].upper() == "WEBVTT" else "srt"
+    if kind == "vtt":  # some write its times as those of an srt
+        text = re.sub(r"(?m)^.{0,20}-->.{0,20}", lambda times: times[0].replace(",", "."), text)
     try:
         captions = webvtt.from_buffer(io.StringIO(text), format=kind).captions
     except webvtt.errors.MalformedFileError:
@@ -328,7 +332,7 @@ def read_captions(data: bytes) -> str:
 
 def said_by(identifier: str, text: str) -> str:
     """Return a caption with its speaker in it, whom Webex puts into the caption's name."""
-    webex = re.fullmatch(r'\d+ "([^"]+)" \(\d+\)', identifier)
+    webex = re.fullmatch(r'\d+ "([^"]*)" \(\d+\)', identifier)
     return f"<v {webex[1]}>{text}" if webex else text
 
 
@@ -339,7 +343,7 @@ def spoken(captions: Iterable[str]) -> Iterator[str]:
         if not voice and line == last:  # captions that roll up show each line twice
             continue
         last = line
-        turn = not voice and line.startswith(("- ", "– ", "— ", ">>"))
+        turn = not voice and line.startswith(("-", "–", "—", ">>"))
         ends = len(paragraph) > 400 and paragraph.endswith((".", "?", "!", "…", "。"))
         if paragraph and ((voice and voice != speaker) or ((ends or turn) and not speaker)):
             yield f"{speaker}: {paragraph}" if speaker else paragraph
@@ -353,9 +357,10 @@ def spoken(captions: Iterable[str]) -> Iterator[str]:
 def voices(captions: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Return each line with its speaker, by WebVTT's `<v Dana Lee>` or by a name and a colon."""
     for caption in captions:
-        pieces = VOICE.split(caption)  # text, name, text, name, text …
-        for voice, said in zip(["", *pieces[1::2]], pieces[::2], strict=True):
-            name = unescape(voice).strip()
+        unvoiced, *pieces = VOICE.split(caption)  # text, name, text, name, text …
+        known = (unescape(voice).strip() or "Unknown speaker" for voice in pieces[::2])
+        for voice, said in [("", unvoiced), *zip(known, pieces[1::2], strict=True)]:
+            name = voice
             for line in said.split("\n"):
                 text = " ".join(unescape(TAG.sub("", line)).split())
                 named = None if voice else NAMED.match(text)
@@ -366,9 +371,11 @@ def voices(captions: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
-TAG = re.compile(r"</?[^>\n]{0,200}>|\{\\[^}\n]{0,40}\}")
+TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>|</?>|<[\d:.]{5,20}>|\{\\[^}\n]{0,40}\}")
+# Its words begin with capitals where it has the points of "Dr." or "J. P."; what a company adds is in brackets.
 NAMED = re.compile(
-    r"(?:>>|[-–])?\s*(?:([^\W\d_][^:.?!,;<>\[\]()\n]{0,39}):(?=\s|$)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])](?=\s\S))\s*(.*)"
+    r"(?:>>|[-–])?\s*(?:((?:[^\W\d_][^:：.?!,;<>\[\]()\n]{0,39}|(?:[^\W\d_a-z][\w'’-]{0,24}\.?\s){1,5}[^\W\d_a-z][\w'’-]{0,24})"
+    r"(?:\s?\([^():\n]{1,30}\))?)(?::(?=\s|$)|：)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])](?=\s\S))\s*(.*)"
 )
 
 
