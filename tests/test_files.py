@@ -174,6 +174,71 @@ def test_what_one_joins_by_goes_off_in_other_words(joining: str) -> None:
     assert re.sub(r"\n+", "\n", text) == "Subject: Call\n1. Price\n2. Term"
 
 
+def agenda(*lines: str) -> str:
+    """What stays of an invitation that ends, or begins, with how one joins."""
+    text = "\\n".join(["Join Zoom Meeting", "https://us02web.zoom.us/j/812?pwd=abc", *lines])
+    return (
+        text_of(calendar(f"SUMMARY:Call\nDESCRIPTION:{text}"), "a.ics").removeprefix("Subject: Call").strip()
+    )
+
+
+def test_an_agenda_below_a_link_stays() -> None:
+    lines = [
+        "- Join forces on the bid",
+        "- Dial back the discount talk",
+        "- Learn more about their roadmap",
+        "- Password: reset policy for the customer",
+        "- PIN: they ask who may change it",
+        "- SIP trunk for the customer",
+        "- Start the meeting with a joke",
+        "- Need help? They always say yes",
+        "- 1.200.000 - 1.500.000 EUR",
+        "- 01.02.2026 - 03.02.2026",
+        "Find a local partner",
+    ]
+    assert agenda(*lines).split("\n") == lines
+
+
+def test_what_other_programs_add_to_an_invitation_goes_off() -> None:
+    lines = [
+        "Join from PC\\, Mac\\, Linux\\, iOS or Android:",
+        "Or iPhone one-tap :",
+        "US: +1(773)2319226\\,\\,1234567890#",
+        "Dial(for higher quality\\, dial a number based on your current location):",
+        "United States: +1 346 248 7799\\, +1 408 638 0968",
+        "Video Conference ID: 112 345 678 9",
+        "Meeting password: abc (12345 when dialing from a phone)",
+        "Vergadering-id: 345 678 901 23",
+        "Klicken Sie hier\\, um an der Besprechung teilzunehmen",
+        "You can join this meeting from your computer\\, tablet\\, or smartphone.",
+        "Need to make changes to this event?",
+        "Cancel: https://calendly.com/cancellations/abc",
+        "Powered by Calendly.com",
+        "If you are a host\\, click here to view host information:",
+    ]
+    assert agenda(*lines) == ""
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("Microsoft Teams-Besprechung\\; Raum 5", "Raum 5"),
+        ("NYC-5 (8)\\, https://meet.google.com/a-b-c", "NYC-5 (8)"),
+        ("Café\\n12 Rue de la Gare\\, Lyon", "Café, 12 Rue de la Gare, Lyon"),
+    ],
+)
+def test_a_place_is_a_room_and_no_program(location: str, place: str) -> None:
+    assert (
+        text_of(calendar(f"SUMMARY:Call\nLOCATION:{location}"), "a.ics") == f"Subject: Call\nWhere: {place}"
+    )
+
+
+def test_a_page_that_outlook_puts_beside_an_empty_agenda_is_read() -> None:
+    page = "<html><body><p class=MsoNormal>Concessions\\, never for free &amp\\; late</p></body></html>"
+    event = f"SUMMARY:Lab\nDESCRIPTION: \\n\nX-ALT-DESC;FMTTYPE=text/html:{page}"
+    assert text_of(calendar(event), "a.ics") == "Subject: Lab\n\nConcessions, never for free & late"
+
+
 def test_one_broken_line_spoils_no_calendar() -> None:
     text = text_of(calendar("SUMMARY:Call\nDTSTART:soon\nRRULE:FREQ=NOW\nDESCRIPTION:Price"), "a.ics")
     assert text == "Subject: Call\n\nPrice"

@@ -220,16 +220,30 @@ def event_text(event: Any, *, cancelled: bool) -> str:  # noqa: ANN401  # icalen
         "Subject": first(event, "SUMMARY"),
         "When": when(event),
         "Repeats": repeats(event.get("RRULE")),
-        "Where": re.sub(r",?\s*\n\s*", ", ", joined_off(first(event, "LOCATION"))),
+        "Where": place(first(event, "LOCATION")),
         "Organiser": next(people(event, "ORGANIZER"), ""),
         "People": listed(people(event, "ATTENDEE")),
         "Status": "cancelled" if cancelled or first(event, "STATUS") == "CANCELLED" else "",
     }
     head = "\n".join(f"{label}: {' '.join(value.split())}" for label, value in lines.items() if value.strip())
-    agenda = first(event, "DESCRIPTION") or first(event, "X-ALT-DESC")
+    agenda = first(event, "DESCRIPTION") or unescaped(first(event, "X-ALT-DESC"))
     if HTML.search(agenda):
         agenda = from_html(agenda.replace("\n", "<br>"))  # Google mixes both
     return f"{head}\n\n{joined_off(agenda)}".strip()
+
+
+def place(text: str) -> str:
+    """Return where people meet, without a link and without the meeting program's own name for itself."""
+    lines = (line.strip(" ,;") for line in re.split("\n|; ", joined_off(text)))
+    return ", ".join(line for line in lines if line and not PROGRAM.match(line))
+
+
+PROGRAM = re.compile(r"(?i)(?:réunion )?(?:microsoft teams|zoom meeting|google meet|webex)\b")
+
+
+def unescaped(text: str) -> str:
+    """Return the text of an `X-` property, which icalendar leaves as it is written (RFC 5545, section 3.3.11)."""
+    return re.sub(r"\\([\\;,])", r"\1", re.sub(r"\\[nN]", "\n", text))
 
 
 def first(entry: Any, name: str) -> str:  # noqa: ANN401
@@ -784,28 +798,41 @@ ADDRESS = re.compile(r"<?\[?(?:https?://|tel:|sips?:|www\.)[^\s<>\]]+\]?>?", re.
 MEETING_HOSTS = re.compile(
     r"(?i)teams\.(?:microsoft|live)\.com|dialin\.|aka\.ms/|\bzoom(?:gov)?\.(?:us|com)|meet\.google\.com|tel\.meet"
     r"|webex\.com|goto(?:meeting|meet)?\.(?:com|me)|meet\.jit\.si|whereby\.com|chime\.aws|facetime\.apple\.com"
-    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
+    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|calendly\.com/(?:cancellations|reschedulings)|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
+)
+VALUE = (
+    r"(?:\ ?\([^)]{0,40}\))?[\W\d]{0,60}\S{0,40}"  # a number or one word: what is longer is said to people
+)
+THINGS = (
+    r"\b(?:meeting|zoom|teams|webex|meet|call|conversation|link|phone|computer|app|device|web|browser|system|sip|h\.?323|audio|instructions|pc|lync|skype"
+    r"|réunion|ordinateur|téléphone|vidéo|appel|navigateur|reunión|equipo|teléfono|llamada|besprechung)\b"
 )
 MACHINERY = re.compile(
-    r"""(?ix)[\W_]*(?:
-    microsoft\ teams(?:\ meeting|-besprechung)?(?:\ need\ help\?)? | réunion\ microsoft\ teams | need\ help\?.* | benötigen\ sie\ hilfe\?
-    | (?:click\ here\ to\ |hier\ klicken,\ um\ )?join\b.{0,80} | (?:jetzt\ )?an\ der\ besprechung\ teilnehmen | rejoindre\ la\ réunion.*
-    | (?:web)?(?:meeting|webinar|conference|video|phone\ conference|besprechungs-|telefonkonferenz-)[ -]?(?:id|number|link|kennung)\b.*
-    | meeting\ (?:password|link|number).* | meeting-?id.* | id\ de\ (?:la\ )?réunion.* | vidéo\ id.*
-    | (?:pass(?:code|word)|kennwort|kenncode|passcode|code\ secret|access\ code|zugangscode|host\ key|tenant\ key|mandantenschlüssel|pin)\ ?(?:\([^)]*\))?\ ?:.*
-    | one\ tap\ mobile.* | dial(?:[ -]in)?\b.{0,90} | per\ telefon\ einwählen.* | or\ (?:dial|call).* | call[ -]in\b.{0,60} | (?:find|lokale?)\ (?:a|your)?\ ?(?:local\ )?(?:number|nummer).*
-    | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)?\ ?numbers?\b.* | toll[ -]free.* | for\ organizers.* | für\ organisatoren.*
-    | meeting\ options.* | besprechungsoptionen.* | options\ de\ réunion.* | reset\ (?:dial-in\ )?pin.* | learn\ more(?:\ about\ meet)?\b.{0,90} | weitere\ infos.*
+    rf"""(?ix)[\W_]*(?:
+    microsoft\ teams(?:\ meeting|-besprechung)?(?:\ need\ help\?)? | réunion\ microsoft\ teams | need\ help\?(?:\ go\ to\b.*)? | benötigen\ sie\ hilfe\?
+    | (?:join|rejoindre|únete|unirse|click\ here\ to\ join|tap\ to\ join|hier\ klicken)\W* | join\ (?:now|here)
+    | (?:join|click\ here\ to\ join|tap\ to\ join|when\ it's\ time,\ join|to\ join\ the|rejoindre|únete|unirse|ingresar|hier\ klicken|klicken\ sie\ hier|cliquez\ ici|haga\ clic)\b.{{0,40}}{THINGS}.{{0,80}}
+    | (?:jetzt\ )?an\ der\ besprechung\ teilnehmen
+    | (?:web)?(?:meeting|webinar|conference|video|(?:phone|video)\ conference|besprechungs-|telefonkonferenz-)[ -]?(?:id|number|link|kennung)\b{VALUE}
+    | meeting\ (?:chairperson\ )?(?:password|pin)\b{VALUE}(?:\ .{{0,20}}when\ dialing\b.*)? | [^:\n]{{0,40}}\bid\b[^:\n]{{0,30}}:[\W\d]{{9,40}} | meeting-?id\b{VALUE} | id\ de\ (?:la\ )?réunion\b{VALUE} | vidéo\ id\b{VALUE}
+    | (?:pass(?:code|word)|kennwort|kenncode|code\ secret|access\ code|zugangscode|host\ key|tenant\ key|mandantenschlüssel|pin)\ ?(?:\([^)]{{0,40}}\))?\ ?:{VALUE}
+    | one\ tap\ mobile.* | or\ (?:iphone|telephone)\b.{{0,20}} | otherwise,\ to\ join\ by\ phone.* | to\ view\ more\ phone\ numbers.* | dial(?:[ -]?in)?(?:\ ?\(.{{0,90}}|[\W\d]*(?:[\w.]{{0,30}}@[\w.]{{1,60}})?|\ (?:by|in|from|your|using|sip|numbers?|info|details)\b.{{0,90}}) | per\ telefon\ einwählen.*
+    | or\ (?:dial|call)\b.{{0,90}} | call-in\b.{{0,60}} | call\ in\ \(.{{0,60}} | (?:find|lokale?)\ (?:a|your)?\ ?(?:local\ )?(?:number|nummer).*
+    | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)\ ?numbers?\b.* | international\ numbers.* | toll[ -]free.*
+    | for\ organizers.* | für\ organisatoren.* | meeting\ options.* | besprechungsoptionen.* | options\ de\ réunion.* | reset\ (?:dial-in\ )?pin.*
+    | learn\ more(?:\ about\ meet\b.{{0,90}}|\ ?\|.{{0,90}})? | weitere\ infos(?:\ ?\|.*)? | alternate\ vtc\b.{{0,60}}
     | (?:you\ can\ also\ dial|view\ more\ ways\ to\ join|please\ do\ not\ edit\ this\ section|more\ joining\ options|video\ call\ link|google\ meet\ joining\ info).*
-    | please\ join\ my\ meeting.* | get\ the\ app\ now.* | view\ meeting\ insights.* | (?:more\ info|org\ help|privacy\ and\ security|system\ reference)(?:\W+\w+){0,3}
-    | rejoindre\b.* | composer\ le\ numéro.* | trouver\ un\ numéro.* | id\ de\ conférence.* | pour\ les\ organisateurs.* | vous\ avez\ besoin.*
-    | únete\b.* | unirse\b.* | id\.?\ de\ (?:la\ )?reunión.* | código\ de\ acceso.* | marcar\b.* | ¿?necesitas?\ ayuda.* | buscar\ un\ número.* | para\ organizadores.*
-    | do\ not\ delete\ or\ change\b.* | when\ it's\ time,\ join\b.* | tap\ to\ join\b.* | (?:start|join)\ (?:your|the)\ (?:webex\ )?meeting\b.*
-    | .{0,80}\bis\ inviting\ you\ to\ a\ scheduled\ zoom\ meeting.* | (?:sip|h\.?323)\b.{0,80} | zoom(?:\ meeting)? | google\ meet | video\ call | facetime
+    | please\ join\ my\ meeting.* | get\ the\ app\ now.* | view\ meeting\ insights.* | (?:more\ info|org\ help|privacy\ and\ security|system\ reference)(?:\W+\w+){{0,3}}
+    | composer\ le\ numéro.* | trouver\ un\ numéro.* | id\ de\ conférence\b{VALUE} | pour\ les\ organisateurs.* | vous\ avez\ besoin\ d.aide.*
+    | id\.?\ de\ (?:la\ )?reunión\b{VALUE} | código\ de\ acceso\b{VALUE} | marcar\ (?:por|según|desde)\b.* | ¿?necesitas?\ ayuda.* | buscar\ un\ número.* | para\ organizadores.*
+    | do\ not\ delete\ or\ change\b.* | if\ you\ are\ a\ host,\ click\b.{{0,60}} | .{{0,80}}\binvites\ you\ to\ (?:join\ )?(?:this|a)\ webex\ meeting.*
+    | .{{0,80}}\bis\ inviting\ you\ to\ a\ scheduled\ zoom\ meeting.* | (?:sip|h\.?323)(?:\W+(?=\S*[\d@])\S{{1,60}})?(?:\ \([^)]{{0,40}}\))?
+    | zoom(?:\ meeting)? | google\ meet | video\ call | facetime
+    | location:\ this\ is\ a\b.{{0,40}}\bconference.* | you\ can\ join\ this\ meeting\ from\b.{{0,80}} | need\ to\ make\ changes\ to\ this\ event.* | (?:cancel|reschedule): | powered\ by\ calendly.*
     )[\W_]*"""
 )
 DIALLED = re.compile(
-    r"[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#-]{6,}\D{0,60}(?:#.*)?"
+    r"(?=.{0,80}[+#]|\D{0,40}(?:\d{3}[ .-]){2}\d{4}\b|\D{0,40}(?:\d{1,3}\.){3}\d|\W{0,9}(?:\d{6,20}@|(?:tel|phone|mobile)\b))(?i:[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#+-]{6,}\D{0,60}(?:#.*)?)"
 )
 FAR = 40  # lines after a link for joining; no invitation is longer
 FRAME = re.compile(r"(?:>\s?)*(?:_{60,}|-::~[:~]{20,}-?|[~:\-]{30,})")
@@ -863,7 +890,8 @@ def is_joining(line: str) -> bool:
         return True
     return bool(
         re.match(
-            r"(?i)\W*(?:microsoft teams meeting|(?:.{0,80}\bscheduled|join) zoom meeting|join with google meet)\b",
+            r"(?i)\W*(?:microsoft teams meeting|(?:.{0,80}\bscheduled|join) zoom meeting|join with google meet"
+            r"|.{0,80}\binvites you to (?:join )?(?:this|a) webex meeting)\b",
             line,
         )
     )
