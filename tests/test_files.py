@@ -505,6 +505,8 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "________________________________\nFrom: Dana Lee <dana@acme.example>\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
         "Von: Dana Lee <dana@acme.example>\nGesendet: Montag, 2. März 2026 09:15\nAn: Omar\nBetreff: AW: Renewal\n\n",
         "---------- Forwarded message ---------\nFrom: Dana Lee <dana@acme.example>\nDate: Mon, 2 Mar\nSubject: Renewal\nTo: Omar\n\n",
+        "Gesendet: Montag, 2. März 2026 um 09:15 Uhr\nVon: Dana Lee <dana@acme.example>\nAn: Omar\nBetreff: Renewal\n\n",
+        "-------- Weitergeleitete Nachricht --------\nBetreff: \tRenewal\nDatum: \tMon, 2 Mar\nVon: \tDana Lee <dana@acme.example>\nAn: \tOmar\n\n",
         "> Begin forwarded message:\n> \n> From: Dana Lee <dana@acme.example>\n> Subject: Renewal\n> Date: 2 March 2026\n> To: Omar\n> \n> ",
     ],
     ids=[
@@ -519,6 +521,8 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "outlook",
         "german-outlook",
         "forwarded",
+        "gmx",
+        "thunderbird",
         "apple",
     ],
 )
@@ -546,6 +550,33 @@ def test_a_signature_goes_off(end: str) -> None:
     assert said(f"They want less.\n\n{end}") == "They want less."
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "Omar Okafor\nVP Operations | Acme\n+49 170 1234567",
+        "Omar",
+        "Gesendet mit der GMX Mail App",
+        "Obtenir Outlook pour Android",
+        "Sitz der Gesellschaft: Hamburg · HRB 12345",
+        "You receive this because you follow this deal.\nUnsubscribe",
+    ],
+)
+def test_a_signature_without_a_closing_goes_off(end: str) -> None:
+    assert said(f"They want less.\n\n{end}") == "They want less."
+
+
+@pytest.mark.parametrize("end", ["Priya Shah\nProcurement", "Omar wants less", "Omar:", "1. Omar\n2. Dana"])
+def test_other_names_at_the_end_stay(end: str) -> None:
+    assert said(f"They want less.\n\n{end}") == f"They want less.\n\n{end}"
+
+
+def test_answers_between_quoted_lines_are_their_writers() -> None:
+    thread = "Am 02.03.26 um 9:15 schrieb Dana Lee:\n> What price?\n\nTen.\n\n> Who signs?\n\nPriya.\n\nOmar"
+    assert said(thread) == (
+        "Dana Lee:\n\nWhat price?\n\nOmar Okafor:\n\nTen.\n\nDana Lee:\n\nWho signs?\n\nOmar Okafor:\n\nPriya."
+    )
+
+
 def test_thanks_before_a_list_is_no_signature() -> None:
     assert (
         said("Agenda below\n\nThanks,\n\n1. Price\n2. Term") == "Agenda below\n\nThanks,\n\n1. Price\n2. Term"
@@ -571,6 +602,19 @@ def test_a_mail_of_a_page_only_is_read_as_words() -> None:
     body += 'Content-Disposition: attachment; filename="x.pdf"\n\nnothing\n--B--\n'
     text = text_of(mail(body, "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=B"), "a.eml")
     assert text.partition("\n\n")[2] == "The café wants:\n\n- Scope\n- Budget\n\nPrice | 10"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_head_with_letters_as_they_are_is_read(encoding: str) -> None:
+    data = (
+        mail("Ja", "Subject: Kündigung für März")
+        .decode()
+        .replace("Omar", "Jörg")
+        .replace("Subject: Renewal\r\n", "")
+    )
+    assert text_of(data.encode(encoding), "a.eml").startswith(
+        "Subject: Kündigung für März\nFrom: Jörg Okafor\n"
+    )
 
 
 def test_a_mail_that_says_a_wrong_encoding_is_read() -> None:

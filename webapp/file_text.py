@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from email import message_from_bytes, policy
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry
 from email.message import EmailMessage, MIMEPart
 from html import unescape
 from html.parser import HTMLParser
@@ -399,10 +399,19 @@ NAMED = re.compile(
 def read_mail(data: bytes) -> str:
     if data.startswith(tuple(MARKS)):
         data = decode(data).encode()
-    mail = message_from_bytes(data.lstrip(), policy=policy.default)
+    mail = message_from_bytes(data.lstrip(), policy=policy.default.clone(header_factory=head_as_written))
     if not any(mail.keys()):
         raise Refused("mislabelled")
     return mail_text(mail)
+
+
+REGISTRY = HeaderRegistry()
+
+
+def head_as_written(name: str, value: str) -> BaseHeader:
+    """Return one line of a head. What holds letters as they are may be in any encoding, as a body may."""
+    raw = value.encode("utf-8", "surrogateescape")
+    return REGISTRY(name, value if value.isascii() else decode(raw))
 
 
 def mail_text(mail: Part, depth: int = 0) -> str:
@@ -410,7 +419,7 @@ def mail_text(mail: Part, depth: int = 0) -> str:
     lines |= {"To": listed(who(mail, "To")), "Cc": listed(who(mail, "Cc")), "Date": sent(mail)}
     head = "\n".join(f"{label}: {value}" for label, value in lines.items() if value)
     written = body_of(mail)
-    body = conversation(written)
+    body = conversation(written, next(who(mail, "From"), ""))
     inner = [mail_text(one, depth + 1) for one in forwarded(mail)] if depth < 3 else []
     locked = "-----BEGIN PGP MESSAGE-----" in written or (
         not body and any(True for _ in parts(mail, ENCRYPTED))
@@ -487,13 +496,14 @@ def forwarded(mail: Part) -> Iterator[Part]:
 ENCRYPTED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
 
 
-def conversation(text: str) -> str:
+def conversation(text: str, writer: str = "") -> str:
     """Return the messages of a thread, each without its head, its quotation marks and its signature.
 
-    Of a quoted head only who wrote stays: it says whose words follow.
+    Of a quoted head only who wrote stays: it says whose words follow. `writer` wrote what has no head.
     """
     lines = [line.rstrip() for line in joined_off(text).split("\n")]
-    messages: list[list[str]] = [[]]
+    messages: list[tuple[str, list[str]]] = [("", [])]
+    writers = {0: writer}  # by depth: an answer between quoted lines needs its writer's name again
     depth: int | None = 0
     at = 0
     while at < len(lines):
@@ -501,16 +511,23 @@ def conversation(text: str) -> str:
         name, length = quoted_head(lines[at : at + 12]) if may else ("", 0)
         marks = QUOTED.match(lines[at])
         deep = marks[0].count(">") if marks else 0
+        bare = QUOTED.sub("", lines[at])
         if length:
-            messages.append([f"{name}:" if name else "", ""])
-        elif depth not in (deep, None) and lines[at].strip():
-            messages.append([])
+            messages.append((name, []))
+            depth = None  # what follows a head belongs to it, however it is marked
+        elif bare.strip():
+            if depth is None:
+                writers[deep] = messages[-1][0]
+            elif depth != deep:
+                messages.append((writers.get(deep, ""), []))
+            depth = deep
         if not length:
-            messages[-1].append(QUOTED.sub("", lines[at]))
-        if lines[at].strip():
-            depth = None if length else deep  # what follows a head belongs to it, however it is marked
+            messages[-1][1].append(bare)
         at += length or 1
-    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(filter(None, map(unsigned, messages)))).strip()
+    said = ((name, unsigned(one, name or writer)) for name, one in messages)
+    return re.sub(
+        r"\n{3,}", "\n\n", "\n\n".join(f"{name}:\n\n{text}" if name else text for name, text in said if text)
+    ).strip()
 
 
 def quoted_head(lines: list[str]) -> tuple[str, int]:
@@ -530,10 +547,9 @@ def quoted_head(lines: list[str]) -> tuple[str, int]:
             return name_after_date(wrote["after"] or wrote["before"] or wrote[0][:-1]), length
     if WROTE_ANYHOW.fullmatch(lines[0]) or (quotes and DATED.fullmatch(lines[0])):
         return name_after_date(lines[0][:-1]), 1
-    if not HEAD_FROM.match(lines[0]):
-        return "", 0
-    length = next((n for n, line in enumerate(lines) if n and not HEAD_LINE.match(line)), len(lines))
-    return (name_in(HEAD_FROM.sub("", lines[0])), length) if length > 2 else ("", 0)
+    length = next((n for n, line in enumerate(lines) if not HEAD_LINE.match(line)), len(lines))
+    written = [line for line in lines[:length] if HEAD_FROM.match(line)]
+    return (name_in(HEAD_FROM.sub("", written[0])), length) if written and length > 2 else ("", 0)
 
 
 def name_in(text: str) -> str:
@@ -554,7 +570,7 @@ def name_after_date(text: str) -> str:
 QUOTED = re.compile(r"^(?:[ \t]?>)+[ \t]?")
 MAY_BE_HEAD = re.compile(
     r"(?i).{0,400}[:\uff1a]\s*$|[> \t]*(?:[-_=]{3}|begin forwarded|anfang der|\d{4}[年/-]|(?:on|am|le|el|il|op|em|den)\s"
-    r"|\*?(?:from|von|de|da|van|från|差出人|发件人)\s?[:\uff1a])"
+    r"|\*?(?:from|von|de|da|van|från|差出人|发件人|sent|date|subject|gesendet|datum|betreff|objet|asunto|oggetto)\s?[:\uff1a])"
 )
 RULE = re.compile(
     r"[-_=\s]{3,}(?:[^\n]{4,60}?[-_=\s]{3,})?|Begin forwarded message:|Anfang der weitergeleiteten .*:"
@@ -570,13 +586,13 @@ WROTE_ANYHOW = re.compile(r".{3,160}\d{1,2}[:.h]\d{2}\b.{0,120}<[^<>\s]+@[^<>\s]
 DATED = re.compile(r".{0,80}\d{1,2}[:.h]\d{2}\b.{2,120}[:\uff1a]")
 HEAD_FROM = re.compile(r"(?i)\*?(?:From|Von|De|Da|Van|Från|差出人|发件人)\s?[:\uff1a]\*?\s*(?=\S)")
 HEAD_LINE = re.compile(
-    r"(?i)\*?(?:From|Sent|Date|To|Cc|Bcc|Subject|Reply-To|Importance|Von|Gesendet|Datum|An|Betreff|De|Envoyé"
+    r"(?i)\*?(?:From|Sent|Date|To|Från|Skickat|Till|Ämne|差出人|发件人|Cc|Bcc|Subject|Reply-To|Importance|Von|Gesendet|Datum|An|Betreff|De|Envoyé"
     r"|Date|À|Objet|Enviado(?: el)?|Fecha|Para|Asunto|Da|Inviato|Data|A|Oggetto|Van|Verzonden|Aan|Onderwerp"
     r"|送信日時|宛先|件名|日時|发送时间|收件人|主题)\s?[:\uff1a]\*?(?:\s|$)"
 )
 
 
-def unsigned(message: list[str]) -> str:
+def unsigned(message: list[str], writer: str) -> str:
     """Return a message without its signature, the device's advertisement and the legal notice."""
     lines = [line for line in message if not DEVICE.match(line.strip())]
     lines = lines[: next((n for n, line in enumerate(lines) if SIGNATURE.fullmatch(line)), len(lines))]
@@ -587,22 +603,38 @@ def unsigned(message: list[str]) -> str:
         if short and len(lines) <= at + 40:
             lines = lines[:at]
             break
-    text = "\n".join(lines).strip()
-    return "" if re.fullmatch(r"[^\n]{1,80}:", text) and message[1:] == [""] else text
+    lines = lines[: next((n for n in range(2, len(lines)) if signs_off(lines, n, writer)), len(lines))]
+    return "\n".join(lines).strip()
+
+
+def signs_off(lines: list[str], at: int, writer: str) -> bool:
+    """Whether only the writer's name and a few short lines about them are left, below a blank one."""
+    if lines[at - 1].strip() or len(lines) - at > 12:
+        return False
+    name = re.findall(r"[^\W\d_]+", lines[at])
+    theirs = {word.casefold() for word in re.findall(r"[^\W\d_]{2,}", writer)}
+    named = (
+        0 < len(name) <= 6
+        and all(not word[0].islower() for word in name)
+        and not lines[at].endswith((":", "?"))
+    )
+    known = any(word.casefold() in theirs for word in name[:3])
+    return named and known and all(len(line) <= 90 and not LISTED.match(line.strip()) for line in lines[at:])
 
 
 SIGNATURE = re.compile(r"--[ \u00a0]?|—\s?|_{2,4}")
 LISTED = re.compile(r"(?:\d{1,2}[.)]|[-*•–·])\s")
 DEVICE = re.compile(
     r"(?i)(?:sent|gesendet|envoyé|enviado|inviato|verzonden|skickat) (?:from|von|de|depuis|desde|da|vanaf|från)\b"
-    r".{1,60}$|sent (?:via|with|using) .{1,40}$|get outlook for|von mein\w+ \S+ gesendet|outlook für (?:ios|android)"
+    r".{1,60}$|(?:sent|gesendet|envoyé) (?:via|with|using|mit|über|avec) .{1,40}$|.{0,25}outlook (?:for|für|pour) (?:ios|android)|get outlook for|von mein\w+ \S+ gesendet"
     r"|caution: this e?-?mail originated|\[external\]|you don't often get e?-?mail from"
 )
 NOTICE = re.compile(
     r"(?i)\W*(?:confidentiality notice|disclaimer|legal notice|the information (?:contained )?in this|this (?:e-?mail|message|communication)"
     r"(?: and any\b.{0,60})? (?:is|are|may|contains?)\b.{0,80}(?:confidential|privileged|intended)"
     r"|diese (?:e-?mail|nachricht)\b.{0,60}(?:vertraulich|enthält)|ce (?:message|courriel)\b.{0,80}confidentiel"
-    r"|registered (?:office|in)\b|please consider the environment)"
+    r"|registered (?:office|in)\b|please consider the environment|unsubscribe\b|you (?:are )?receiv(?:e|ed|ing) this\b"
+    r"|(?:sitz der gesellschaft|(?:register|amts)gericht|handelsregister|geschäftsführ(?:er|ung))\b.{0,3}:)"
 )
 CLOSING = re.compile(
     r"(?i)(?:(?:with |my )?(?:very )?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|cheers"
