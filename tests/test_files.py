@@ -604,6 +604,28 @@ def test_a_mail_of_a_page_only_is_read_as_words() -> None:
     assert text.partition("\n\n")[2] == "The café wants:\n\n- Scope\n- Budget\n\nPrice | 10"
 
 
+def html_said(page: str) -> str:
+    """What stays of a mail that is a page only."""
+    return text_of(mail(page, "Content-Type: text/html; charset=utf-8"), "mail.eml").partition("\n\n")[2]
+
+
+def test_a_page_has_the_lines_that_one_sees() -> None:
+    assert html_said("<div>One</div><div>two<br></div><div><br></div><div>three</div><p>four</p>") == (
+        "One\ntwo\n\nthree\n\nfour"
+    )
+    outlook = "<p class=MsoNormal>One<o:p></o:p></p><p class=MsoNormal>two</p><p class=MsoNormal>&nbsp;</p><p class=MsoNormal>three</p>"
+    assert html_said(outlook) == "One\ntwo\n\nthree"
+
+
+def test_a_tables_rows_are_lines_whatever_is_in_its_cells() -> None:
+    cell = "<td><p class=MsoNormal>{}</p></td>"
+    rows = "".join(f"<tr>{''.join(map(cell.format, row))}</tr>" for row in (("Who", "Role"), ("Dana", "AE")))
+    assert (
+        html_said(f"Before<table><tbody>{rows}</tbody></table>after")
+        == "Before\n\nWho | Role\nDana | AE\n\nafter"
+    )
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_a_head_with_letters_as_they_are_is_read(encoding: str) -> None:
     data = (

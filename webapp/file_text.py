@@ -648,36 +648,13 @@ CLOSING = re.compile(
 # Pages
 
 BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "blockquote",
-        "br",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "tr",
-        "ul",
-    ]
+    re.findall(
+        r"\w+",
+        "address article blockquote dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li ol p pre section table tr ul",
+    )
 )
 PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol", "blockquote", "hr"})
+BREAK, ROW = "\x1e", "\x1d"  # where a block or a row begins or ends: one line's end, however many meet
 UNSEEN = frozenset({"head", "script", "style", "title", "template", "noscript", "object", "svg"})
 VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -707,8 +684,10 @@ class PageText(HTMLParser):
         signed = SIGNATURES.search(marks) or said.get("id") == "Signature"
         if tag not in VOID and (tag in UNSEEN or signed or HIDDEN.search(said.get("style", ""))):
             self.unseen, self.deep = tag, 1
+        elif tag == "br":
+            self.pieces.append("\n")
         elif tag in BLOCKS:
-            self.pieces.append("\n\n" if tag in PARAGRAPHS else "\n- " if tag == "li" else "\n")
+            self.pieces.append(self.ends(tag, said) + ("- " if tag == "li" else ""))
         elif tag in ("td", "th"):
             self.pieces.append("\t")
 
@@ -716,23 +695,30 @@ class PageText(HTMLParser):
         if self.unseen:
             self.deep -= tag == self.unseen
             self.unseen = self.unseen if self.deep else ""
-        elif tag in BLOCKS and tag != "li":
-            self.pieces.append("\n\n" if tag in PARAGRAPHS else "\n")
+        elif tag in BLOCKS:
+            self.pieces.append(BREAK if tag == "p" else self.ends(tag, {}))
+
+    def ends(self, tag: str, said: dict[str, str]) -> str:
+        """Return what stands between two blocks. Word's paragraphs have no space between them."""
+        if tag == "tr":
+            return ROW
+        apart = tag in PARAGRAPHS and not said.get("class", "").startswith("Mso")
+        return f"{BREAK}\n{BREAK}" if apart else BREAK
 
     def handle_data(self, data: str) -> None:
         if not self.unseen:
-            self.pieces.append(re.sub(r"[ \t\r\n\f]+", " ", data))
+            self.pieces.append(re.sub(r"[ \t\r\n\f\x1d\x1e]+", " ", data))
 
 
 def from_html(text: str) -> str:
     page = PageText()
     page.feed(text)
     page.close()
-    lines = [
-        re.sub(r"[ \u00a0]*\t[ \t\u00a0]*", "\t", line).strip() for line in "".join(page.pieces).split("\n")
-    ]
-    rows = (line.replace("\t", " | ") for line in lines)
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"(?m)^- *\n+", "- ", "\n".join(rows))).strip()
+    # A cell's own blocks make no lines around it; then what stands between two lines is one end.
+    cells = "\t".join(cell.strip(f"{BREAK} \n\u00a0") for cell in "".join(page.pieces).split("\t"))
+    lines = re.sub(rf"(?:\n ?)?[{BREAK}{ROW}][{BREAK}{ROW}\t ]*", "\n", cells).split("\n")
+    rows = "\n".join(line.strip().replace("\t", " | ") for line in lines)
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"(?m)^- *\n+", "- ", rows)).strip()
 
 
 # Documents
