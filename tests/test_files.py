@@ -20,6 +20,7 @@ from webapp import files
 from webapp.files import Busy, NoText, TooLarge, UnknownKind, text_of
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
 def calendar(*events: str, method: str = "REQUEST") -> bytes:
@@ -701,6 +702,63 @@ def test_a_text_box_stands_apart_and_hidden_text_is_left_out() -> None:
     made = docx.Document()
     made.element.body.insert(0, parse_xml(box))
     assert text_of(saved(made), "a.docx") == "Before\nIn the box\nAfter"
+
+
+def with_part(data: bytes, kind: str, inside: str) -> bytes:
+    """A docx with one more part, such as `footnotes`."""
+    buffer, old = io.BytesIO(), zipfile.ZipFile(io.BytesIO(data))
+    relation = f'<Relationship Id="x" Type="{RELATIONS}/{kind}" Target="{kind}.xml"/></Relationships>'
+    with zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            rels = name == "word/_rels/document.xml.rels"
+            new.writestr(name, part.replace(b"</Relationships>", relation.encode()) if rels else part)
+        new.writestr(f"word/{kind}.xml", f'<w:{kind} xmlns:w="{WORD}">{inside}</w:{kind}>')
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["footnote", "endnote"])
+def test_a_note_stands_where_it_belongs(kind: str) -> None:
+    line = f'<w:r><w:t>They want 20 %</w:t></w:r><w:r><w:{kind}Reference w:id="2"/></w:r><w:r><w:t> off.</w:t></w:r>'
+    note = f'<w:{kind} w:id="2"><w:p><w:r><w:{kind}Ref/></w:r><w:r><w:t> Said the CFO.</w:t></w:r></w:p></w:{kind}>'
+    data = repacked(document("a"), lambda _: main_part(f"<w:p>{line}</w:p>".encode()))
+    assert text_of(with_part(data, f"{kind}s", note), "a.docx") == "They want 20 % [Said the CFO.] off."
+    assert text_of(data, "a.docx") == "They want 20 % off."
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (
+            "<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr><w:sdtContent><w:r><w:t>Click here</w:t></w:r></w:sdtContent></w:sdt>",
+            "",
+        ),
+        (
+            "<w:ruby><w:rt><w:r><w:t>しょうだん</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>商談</w:t></w:r></w:rubyBase></w:ruby>",
+            "商談",
+        ),
+        ('<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>seen</w:t></w:r>', "seen"),
+        (
+            '<m:oMath xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"><m:r><m:t>8 %</m:t></m:r></m:oMath>',
+            "8 %",
+        ),
+    ],
+    ids=["placeholder", "ruby", "shown", "formula"],
+)
+def test_a_document_says_what_one_sees(inside: str, text: str) -> None:
+    data = repacked(
+        document("a"), lambda _: main_part(f"<w:p><w:r><w:t>Goal:</w:t></w:r>{inside}</w:p>".encode())
+    )
+    assert text_of(data, "a.docx") == f"Goal:{text}"
+
+
+def test_a_table_of_contents_is_left_out() -> None:
+    gallery = '<w:sdtPr><w:docPartObj><w:docPartGallery w:val="Table of Contents"/></w:docPartObj></w:sdtPr>'
+    line = "<w:p><w:r><w:t>Goal</w:t><w:tab/><w:t>3</w:t></w:r></w:p>"
+    contents = (
+        f"<w:sdt>{gallery}<w:sdtContent>{line}</w:sdtContent></w:sdt><w:p><w:r><w:t>Goal</w:t></w:r></w:p>"
+    )
+    assert text_of(repacked(document("a"), lambda _: main_part(contents.encode())), "a.docx") == "Goal"
 
 
 def test_a_strict_document_is_read() -> None:

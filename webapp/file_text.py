@@ -730,16 +730,37 @@ NAMES = {
     + b"officeDocument/relationships": b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
 }
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 GONE = frozenset(
-    {f"{WORD}del", f"{WORD}moveFrom", "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
-)
+    {f"{WORD}del", f"{WORD}moveFrom", f"{WORD}rt", FALLBACK}
+)  # the last but one says how it is read
+TEXTS = frozenset({f"{WORD}t", "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"})
 SIGNS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
 
 
 def read_docx(data: bytes) -> str:
     import docx
 
-    return "\n".join(blocks(docx.Document(io.BytesIO(usual(data))).element.body))
+    document = docx.Document(io.BytesIO(usual(data)))
+    for kind in ("footnote", "endnote"):
+        put_in_notes(document, kind)
+    return "\n".join(blocks(document.element.body))
+
+
+def put_in_notes(document: Any, kind: str) -> None:  # noqa: ANN401  # python-docx's, which knows no notes
+    """Put each note into its reference, in brackets: there it says what it is about."""
+    from docx.oxml import OxmlElement, parse_xml
+
+    parts = [
+        relation.target_part
+        for relation in document.part.rels.values()
+        if relation.reltype.endswith(f"/{kind}s")
+    ]
+    notes = {note.get(f"{WORD}id"): note for part in parts for note in parse_xml(part.blob)}
+    for reference in document.element.body.iter(f"{WORD}{kind}Reference"):
+        note = " ".join(" ".join(blocks(notes.get(reference.get(f"{WORD}id"), ()))).split())
+        reference.append(text := OxmlElement("w:t"))
+        text.text = f" [{note}]" if note else ""
 
 
 def usual(data: bytes) -> bytes:
@@ -767,7 +788,7 @@ def blocks(parent: Any) -> Iterator[str]:  # noqa: ANN401  # lxml's
             yield f"- {text}" if bullet and text else text
         elif child.tag == f"{WORD}tbl":
             yield from ("", *map(row_text, inside(child, f"{WORD}tr")), "")
-        elif child.tag not in GONE:
+        elif child.tag not in GONE and not is_filling(child):
             yield from blocks(child)
 
 
@@ -789,15 +810,27 @@ def words(element: Any) -> str:  # noqa: ANN401
     """Return what a paragraph says now: what was deleted or moved away under tracking is gone."""
     said = []
     for child in element:
-        if child.tag == f"{WORD}t":
+        if child.tag in TEXTS:
             said.append(child.text or "")
         elif child.tag in SIGNS:
             said.append(SIGNS[child.tag])
         elif child.tag == f"{WORD}txbxContent":
             said.append("\n".join(["", *blocks(child), ""]))
-        elif child.tag not in GONE and child.find(f"{WORD}rPr/{WORD}vanish") is None:
+        elif child.tag not in GONE and not is_filling(child) and not is_hidden(child):
             said.append(words(child))
     return "".join(said)
+
+
+def is_hidden(run: Any) -> bool:  # noqa: ANN401
+    mark = run.find(f"{WORD}rPr/{WORD}vanish")
+    return mark is not None and mark.get(f"{WORD}val", "on") not in ("0", "false", "off")
+
+
+def is_filling(control: Any) -> bool:  # noqa: ANN401
+    """Whether a content control holds Word's own words: "Click here to enter text", or the table of contents."""
+    gallery = control.find(f"{WORD}sdtPr/{WORD}docPartObj/{WORD}docPartGallery")
+    contents = gallery is not None and gallery.get(f"{WORD}val") == "Table of Contents"
+    return contents or control.find(f"{WORD}sdtPr/{WORD}showingPlcHdr") is not None
 
 
 def read_pdf(data: bytes) -> str:
