@@ -319,6 +319,10 @@ def test_encodings_of_plain_files(encoding: str) -> None:
     assert text_of("Café über “alles”\r\nzwei".encode(encoding), "a.txt") == "Café über “alles”\nzwei"
 
 
+def test_a_japanese_text_of_windows_is_read() -> None:
+    assert text_of("商談メモ：株式会社サンプル".encode("cp932"), "a.txt") == "商談メモ：株式会社サンプル"
+
+
 # Transcripts
 
 
@@ -468,9 +472,14 @@ def test_captions_that_roll_up_are_said_once() -> None:
             "Dana Lee:\n0 minutes 3 seconds\nWelcome.\nOmar Okafor:\n0 minutes 5 seconds\nHi!\nDana Lee:\n"
             "1 hour 3 minutes 9 seconds\nSecond topic at 14:00."
         ),
+        "0:00 | Dana Lee\nWelcome.\n0:12 | Omar Okafor\nHi!\n31:02 | Dana Lee\nSecond topic at 14:00.",
+        (
+            "### 00:00:00\nDana Lee: Welcome.\nOmar Okafor: Hi!\n### 00:05:00\nDana Lee: Second topic at 14:00.\n"
+            "### Transcription ended after 00:31:14\n*This editable transcript was computer generated and might contain errors.*"
+        ),
         "[Dana Lee] 14:00:03\nWelcome.\n[Omar Okafor] 14:00:05\nHi!\n[Dana Lee] 14:00:09\nSecond topic at 14:00.",
     ],
-    ids=["meet", "brackets", "codes", "otter", "fireflies", "teams", "zoom"],
+    ids=["meet", "brackets", "codes", "otter", "fireflies", "teams", "gong", "docs", "zoom"],
 )
 def test_a_transcript_in_a_text_file_loses_its_time_codes(text: str) -> None:
     spoken = re.sub(r":\s+", ": ", re.sub(r"\n+", "\n", text_of(text.encode(), "a.txt")))

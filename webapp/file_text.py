@@ -14,6 +14,7 @@ import sys
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.headerregistry import Address, BaseHeader, HeaderRegistry
@@ -147,7 +148,7 @@ MAIL_HEAD = re.compile(r"(?:from \S+ [^\n]*\n|>from [^\n]*\n)?[\x21-\x39\x3b-\x7
 
 
 def decode(data: bytes) -> str:
-    """Return plain text: UTF-8, UTF-16 or UTF-32 by its mark, else Windows-1252."""
+    """Return plain text: UTF-8, UTF-16 or UTF-32 by its mark, else as Windows writes it."""
     for mark, encoding in MARKS.items():
         if data.startswith(mark):
             return plain(data[len(mark) :].decode(encoding, "replace"))
@@ -155,10 +156,10 @@ def decode(data: bytes) -> str:
     for encoding, zeros in (("utf-16-le", data[1:2000:2]), ("utf-16-be", data[:2000:2])):
         if half > 4 and zeros.count(0) > half * 0.7:
             return plain(data.decode(encoding, "replace"))
-    try:
-        return plain(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return plain(data.decode("cp1252", "replace"))
+    for encoding in ("utf-8", "cp1252", "cp932"):  # the last is Japanese Windows'
+        with suppress(UnicodeDecodeError):
+            return plain(data.decode(encoding))
+    return plain(data.decode("cp1252", "replace"))
 
 
 def plain(text: str) -> str:
@@ -384,7 +385,7 @@ def voices(captions: Iterable[str]) -> Iterator[tuple[str, str]]:
                     yield name, text
 
 
-VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>")
+VOICE = re.compile(r"<v(?:\.[^\s>]{0,80})?\s+([^<>\n]{0,200})>")
 TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>|</?>|<[\d:.]{5,20}>|\{\\[^}\n]{0,40}\}")
 # Its words begin with capitals where it has the points of "Dr." or "J. P."; what a company adds is in brackets.
 NAMED = re.compile(
@@ -951,12 +952,18 @@ def is_joining(line: str) -> bool:
 CODE = r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,3})?"
 RANGE = re.compile(rf"(?m)^(?:\d+\n)?[\[(]?{CODE}[\])]?\s*(?:-->|,|–|-)\s*[\[(]?{CODE}[\])]?.*$\n?")
 CODES = re.compile(CODE)
-BRACKETED = re.compile(rf"[ \t]*[\[(]({CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*[-–:](?=\s))?[ \t]?")
+BRACKETED = re.compile(rf"(?<![ \t])[ \t]*[\[(]({CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*[-–:](?=\s))?[ \t]?")
 SPELT = re.compile(r"(?m)^(?:\d+ (?:hours?|minutes?|seconds?) ?){1,3}$\n?")  # copied from Teams
-OTTER = re.compile(r"(?m)^Transcribed by https?://otter\.ai/?$\n?")
+ADDED = re.compile(
+    r"(?m)^(?:Transcribed by https?://otter\.ai/?|(?:#+ )?Transcription ended after [\d:]{4,8}"
+    r"|\*?This editable transcript was computer generated\b.{0,150})$\n?"
+)
 NAMED_BEFORE = re.compile(rf"(?m)^\[([^\]\n]{{1,60}})\][ \t]+{CODE}[ \t]*$")
+NAMED_BEHIND = re.compile(r"(?m)^\d{1,3}:\d{2}(?::\d{2})? \| ([^|\n]{1,60})$")  # Gong's
 AT_START = re.compile(rf"(?m)^[ \t]*{CODE}(?:[ \t]+|$\n?)(?:[-–:][ \t]+)?")
-CLOCK = re.compile(r"(?m)^(?P<who>[^\n\t:]{2,60}?)?[ \t]*(?P<code>\d{1,2}:\d{2}(?::\d{2})?)[ \t]*$\n?")
+CLOCK = re.compile(
+    r"(?m)^(?:#+ )?(?P<who>[^\W\d][^\n\t:]{1,60}?)?[ \t]*(?P<code>\d{1,2}:\d{2}(?::\d{2})?)[ \t]*$\n?"
+)
 
 
 def codes_off(text: str) -> str:
@@ -968,7 +975,8 @@ def codes_off(text: str) -> str:
         text = BRACKETED.sub(
             lambda code: " " if code.start() and text[code.start() - 1] != "\n" else "", text
         )
-    text = NAMED_BEFORE.sub(r"\1:", text)
+    text = NAMED_BEFORE.sub(r"\1:", ADDED.sub("", text))
+    text = NAMED_BEHIND.sub(r"\1:", text) if len(NAMED_BEHIND.findall(text)) > 1 else text
     text = SPELT.sub("", text) if len(SPELT.findall(text)) > 1 else text
     clocks = list(CLOCK.finditer(text))
     begins = next((clock.start() for clock in clocks if re.match(r"0?0:", clock["code"])), len(text))
@@ -977,7 +985,7 @@ def codes_off(text: str) -> str:
             lambda code: f"{code['who'].strip()}:\n" if code["who"] else "", text[begins:]
         )
         text = text[:begins] + spoken_part
-    return OTTER.sub("", text)
+    return text
 
 
 def tidy(text: str) -> str:
