@@ -795,6 +795,34 @@ def test_a_pdf_gives_its_pages() -> None:
     )
 
 
+def test_what_stands_around_each_page_is_no_text() -> None:
+    pages = [
+        f"ACME - CONFIDENTIAL\nDeal {n}\nSame words\nPrice\n{n}0\nacme.example\nPage {n} of 3"
+        for n in (1, 2, 3)
+    ]
+    kept = (f"Deal {n}\nSame words\nPrice\n{n}0" for n in (1, 2, 3))
+    assert text_of(pdf(*pages), "a.pdf") == "\n\n".join(kept)
+    printed = "Plan\n1\nTotal\n1200\n11/25/26, 10:44 AM\nhttps://acme.example/plan 1/1"
+    assert text_of(pdf(printed), "a.pdf") == "Plan\n1\nTotal\n1200"
+
+
+def test_a_word_that_a_pdf_breaks_is_one() -> None:
+    text = "The nego-\ntiation of Preis-\nund Laufzeit with the PRE-\nSALES team, 2026-\n27"
+    assert text_of(pdf(text), "a.pdf") == text.replace("nego-\n", "nego")
+
+
+def test_what_was_filled_into_a_pdf_is_read() -> None:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Customer:")))
+    field = "/FT /Tx /T (customer) /V (Hooli GmbH) /Type /Annot /Subtype /Widget /Rect [0 0 9 9]"
+    annotation = pypdf.generic.read_object(io.BytesIO(f"<< {field} >>".encode()), writer)
+    reference = writer._add_object(annotation)
+    writer.root_object[pypdf.generic.NameObject("/AcroForm")] = pypdf.generic.DictionaryObject(
+        {pypdf.generic.NameObject("/Fields"): pypdf.generic.ArrayObject([reference])}
+    )
+    writer.write(buffer := io.BytesIO())
+    assert text_of(buffer.getvalue(), "a.pdf") == "Customer:\n\ncustomer: Hooli GmbH"
+
+
 def test_a_pdf_that_anybody_may_read_is_read() -> None:
     assert text_of(locked(""), "a.pdf") == "Secret plan"
 

@@ -13,6 +13,7 @@ import resource
 import sys
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -840,8 +841,41 @@ def read_pdf(data: bytes) -> str:
     reader = pypdf.PdfReader(io.BytesIO(data))
     if reader.is_encrypted and not reader.decrypt(""):
         raise Refused("encrypted")
-    text = "\n\n".join(page.extract_text() for page in reader.pages)
-    return re.sub("[\ufb00-\ufb06]", lambda ligature: unicodedata.normalize("NFKC", ligature[0]), text)
+    pages = [
+        [line.strip() for line in spelt(page.extract_text()).strip().split("\n")] for page in reader.pages
+    ]
+    text = HYPHEN.sub("", BULLET.sub("- ", "\n\n".join(without_edges(pages))))
+    filled = (f"{name}: {value}" for name, value in reader.get_form_text_fields().items() if value)
+    return "\n\n".join(filter(None, (text, "\n".join(filled))))
+
+
+def spelt(text: str) -> str:
+    """Return a text letter by letter, where a font has one sign for two."""
+    text = LIGATURES.sub(lambda one: unicodedata.normalize("NFKC", one[0]), text)
+    return text.translate({0xF001: "fi", 0xF002: "fl"})  # Liberation's
+
+
+LIGATURES = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]")  # and the shapes of Arabic letters
+BULLET = re.compile(r"(?m)^[\ue000-\uf8ff][ \t]+")  # of the fonts Symbol and Wingdings
+HYPHEN = re.compile(r"(?<=[^\W\d_]{2})[-\u2010\u00ad]\n(?!(?:und|oder|bzw|and|or|et|ou)\b)(?=[^\W\d_A-Z])")
+EDGE = re.compile(  # a page's number, and what browsers print around a page
+    r"(?i)(?:page|seite|página|pagina)\s*\d{1,4}(?:\s*(?:/|of|von|de|sur|di|van)\s*\d{1,4})?|[-–]\s*\d{1,4}\s*[-–]"
+    r"|(?:https?|file)://\S+ \d+/\d+|\d{1,2}[./]\d{1,2}[./]\d{2,4}, \d{1,2}:\d{2}(?:\s[AP]M)?.{0,80}"
+)
+
+
+def without_edges(pages: list[list[str]]) -> Iterator[str]:
+    """Leave out what is no text at a page's top and end: its number, and what stands there on most pages."""
+    tops, ends = (
+        Counter(line for page in pages for line in set(page[part])) for part in (slice(2), slice(-2, None))
+    )
+    for number, page in enumerate(pages, 1):
+        lines = page[:]
+        for at, often in ((0, tops), (0, tops), (-1, ends), (-1, ends)):
+            repeated = lines and len(pages) > 1 and often[lines[at]] > len(pages) / 2
+            if lines and (repeated or lines[at] == str(number) or EDGE.fullmatch(lines[at])):
+                del lines[at]
+        yield "\n".join(lines)
 
 
 # Tidying: what only a meeting's machinery needs goes off
