@@ -245,6 +245,11 @@ def test_one_broken_line_spoils_no_calendar() -> None:
     assert text == "Subject: Call\n\nPrice"
 
 
+def test_a_length_beyond_all_years_spoils_no_calendar() -> None:
+    event = "SUMMARY:Call\nDTSTART:20260303T130000Z\nDURATION:P99999999D"
+    assert "3 March 2026, 13:00 (UTC)" in text_of(calendar(event), "a.ics")
+
+
 def test_an_old_calendar_is_read() -> None:
     kind = "ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8"
     old = calendar(f"SUMMARY;{kind}:B=C3=BCro\nDESCRIPTION;{kind}:one=0D=0At=\nwo")
@@ -665,6 +670,13 @@ def test_a_mail_gives_what_is_forwarded_in_it() -> None:
     assert text.endswith("See below\n\nSubject: Inner\nFrom: dana@acme.example\n\nInner words")
 
 
+def test_a_forwarded_mail_in_base64_is_read() -> None:
+    inner = encodebytes(b"Subject: Inner\r\n\r\nInner words").decode()
+    body = f"--B\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{inner}\n--B--\n"
+    text = text_of(mail(body, "MIME-Version: 1.0", "Content-Type: multipart/mixed; boundary=B"), "a.eml")
+    assert text.endswith("\n\nSubject: Inner\n\nInner words")
+
+
 def test_a_mail_that_is_an_invitation_only_is_read() -> None:
     body = (
         "--B\nContent-Type: text/calendar; method=REQUEST\n\n"
@@ -914,7 +926,21 @@ def test_a_file_without_text_says_why(name: str, data: bytes, reason: str) -> No
     assert (refused.value.reason, refused.value.status) == (reason, 422)
 
 
-@pytest.mark.parametrize("name", ["a.doc", "a.xlsx", "a.png", "a.html", "a.exe", "a.txt.zip"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.doc",
+        "a.xlsx",
+        "a.png",
+        "a.html",
+        "a.exe",
+        "a.txt.zip",
+        "a.t\x00xt",
+        "a.\ud800",
+        "a." + "x" * 300_000,
+    ],
+    ids=lambda name: ascii(name)[:16],
+)
 def test_a_kind_that_is_not_known_is_refused_unread(name: str) -> None:
     with pytest.raises(UnknownKind):
         text_of(document("Plan"), name)

@@ -13,6 +13,7 @@ import resource
 import sys
 import unicodedata
 import zipfile
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -276,7 +277,8 @@ def when(event: Any) -> str:  # noqa: ANN401
         return f"until {day(end)}" if end else ""
     length = getattr(event.get("DURATION"), "dt", None)
     if end is None and isinstance(length, timedelta):
-        end = start + length
+        with suppress(OverflowError):
+            end = start + length
     if not isinstance(start, datetime):
         last = (end or start) - timedelta(days=1)
         return day(start) if last <= start else f"{day(start)} to {day(last)}"
@@ -401,10 +403,14 @@ NAMED = re.compile(
 def read_mail(data: bytes) -> str:
     if data.startswith(tuple(MARKS)):
         data = decode(data).encode()
-    mail = message_from_bytes(data.lstrip(), policy=policy.default.clone(header_factory=head_as_written))
+    mail = parsed(data.lstrip())
     if not any(mail.keys()):
         raise Refused("mislabelled")
     return mail_text(mail)
+
+
+def parsed(data: bytes) -> EmailMessage:
+    return message_from_bytes(data, policy=policy.default.clone(header_factory=head_as_written))
 
 
 REGISTRY = HeaderRegistry()
@@ -492,7 +498,9 @@ def flowed(part: Part) -> str:
 def forwarded(mail: Part) -> Iterator[Part]:
     for part in mail.iter_parts() if mail.get_content_maintype() == "multipart" else []:
         if part.get_content_type() == "message/rfc822":
-            yield part.get_content()
+            inner = part.get_content()
+            coded = part.get("Content-Transfer-Encoding", "").lower() == "base64"  # which no standard allows
+            yield parsed(b64decode(inner.get_payload())) if coded and not inner.keys() else inner
 
 
 ENCRYPTED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")

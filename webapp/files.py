@@ -5,6 +5,7 @@ Never a fork: the child is a script run by path, with an empty environment, for 
 
 import fcntl
 import json
+import re
 import subprocess
 import sys
 import time
@@ -67,7 +68,9 @@ def text_of(data: bytes, name: str) -> str:
 
 
 def ending(name: str) -> str:
-    return PurePath(name.replace("\\", "/")).suffix.removeprefix(".").lower()
+    """Return a name's ending, or `other` for what no command takes, such as a NUL or a megabyte."""
+    found = PurePath(name.replace("\\", "/")).suffix.removeprefix(".").lower()
+    return found if re.fullmatch("[a-z0-9]{0,8}", found) else "other"
 
 
 @contextmanager
