@@ -26,8 +26,8 @@ const VISIBLE = new RegExp("[^\\s\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5
   + "\\u{1d159}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]", "u");
 
 function clean(text) {
-  const kept = text.replace(LINE_BREAKS, "\n").replace(DROPPED, "");
-  const lines = kept.replace(HALVES, "\ufffd").trimEnd(); // linear, as /\s+$/ is not
+  const whole = text.replace(HALVES, "\ufffd"); // first: two of them would meet where something is dropped
+  const lines = whole.replace(LINE_BREAKS, "\n").replace(DROPPED, "").trimEnd(); // linear, as /\s+$/ is not
   if (!VISIBLE.test(lines)) return "";
   const indent = lines.length - lines.trimStart().length;
   return lines.slice(lines.lastIndexOf("\n", indent - 1) + 1);
