@@ -580,6 +580,13 @@ def test_a_signature_without_a_closing_goes_off(end: str) -> None:
     assert said(f"They want less.\n\n{end}") == "They want less."
 
 
+@pytest.mark.parametrize(
+    "line", ["Unsubscribe rates are high", "You received this offer in May", "Geschäftsführer: Frau Moreau"]
+)
+def test_words_of_a_notice_cut_no_mail(line: str) -> None:
+    assert said(f"They want less.\n{line}\nWhat now") == f"They want less.\n{line}\nWhat now"
+
+
 @pytest.mark.parametrize("end", ["Priya Shah\nProcurement", "Omar wants less", "Omar:", "1. Omar\n2. Dana"])
 def test_other_names_at_the_end_stay(end: str) -> None:
     assert said(f"They want less.\n\n{end}") == f"They want less.\n\n{end}"

@@ -643,8 +643,9 @@ NOTICE = re.compile(
     r"(?i)\W*(?:confidentiality notice|disclaimer|legal notice|the information (?:contained )?in this|this (?:e-?mail|message|communication)"
     r"(?: and any\b.{0,60})? (?:is|are|may|contains?)\b.{0,80}(?:confidential|privileged|intended)"
     r"|diese (?:e-?mail|nachricht)\b.{0,60}(?:vertraulich|enthält)|ce (?:message|courriel)\b.{0,80}confidentiel"
-    r"|registered (?:office|in)\b|please consider the environment|unsubscribe\b|you (?:are )?receiv(?:e|ed|ing) this\b"
-    r"|(?:sitz der gesellschaft|(?:register|amts)gericht|handelsregister|geschäftsführ(?:er|ung))\b.{0,3}:)"
+    r"|registered (?:office|in)\b|please consider the environment|unsubscribe\W*$"
+    r"|you (?:are )?receiv(?:e|ed|ing) this (?:e-?mail|message|newsletter|notification|because)\b"
+    r"|(?:sitz der gesellschaft|(?:register|amts)gericht|handelsregister)\b.{0,3}:)"
 )
 CLOSING = re.compile(
     r"(?i)(?:(?:with |my )?(?:very )?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|cheers"
