@@ -105,6 +105,23 @@ def test_half_a_body_makes_nothing(request: pytest.FixtureRequest, app: Flask, k
     assert visitor.made == before
 
 
+@pytest.mark.parametrize("who", ["stranger", "person"])
+@pytest.mark.parametrize("path", ["/texts", "/launches", "/links", "/embed"])
+def test_a_text_that_arrived_whole_is_given_back(request: pytest.FixtureRequest, who: str, path: str) -> None:
+    visitor: Visitor = request.getfixturevalue(who)
+    fields = {**visitor.fields, "form_token": "my-token", "prompt": "A first call.\r\n--edg"}
+    file = 'Content-Disposition: form-data; name="file"; filename="notes.txt"\r\n\r\nHel'
+    arrived = body(KINDS[1], fields).removesuffix(b"--\r\n") + b"\r\n"
+    before = visitor.made
+    for cut in (arrived + file.encode(), arrived + file.encode()[:20], arrived, arrived[:-2]):
+        head, _, page = visitor.post(path, KINDS[1], cut, missing=20).partition(b"\r\n\r\n")
+        given = Page(page.decode())
+        assert head.split()[1] == b"400"
+        assert (given.fields["prompt"], given.fields["form_token"]) == ("A first call.\n--edg", "my-token")
+        assert "Not everything arrived" in given.words
+    assert visitor.made == before
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("who", ["stranger", "person"])
 def test_a_whole_body_makes_one(request: pytest.FixtureRequest, kind: str, who: str) -> None:

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 import flask
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import BadRequest
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest, ClientDisconnected
 from werkzeug.formparser import FormDataParser
 from werkzeug.wsgi import get_input_stream
 
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
-    from werkzeug.datastructures import FileStorage, MultiDict
+    from werkzeug.datastructures import FileStorage
 
 
 TAKES_FILES = frozenset({"texts.create"})
 LARGEST_FILE = 10 * 1024 * 1024  # bytes
 READ_AWAY = 100 * 1024 * 1024  # bytes; a browser that is answered before shows no page
+BEGINNING = 1024 * 1024  # bytes; where a multipart body's fields stand, before its file
 
 
 class Bodies:
@@ -59,6 +61,31 @@ class Chunks(io.RawIOBase):
         return len(data)
 
 
+class CutOff(BadRequest):
+    """A form that ended early or cannot be read; `fields` are what can be given back, and nothing else."""
+
+    def __init__(self, fields: "MultiDict[str, str]") -> None:
+        super().__init__()
+        self.fields = fields
+
+
+class Arriving(io.RawIOBase):
+    """A body whose beginning is remembered while it is read."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.beginning = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # as Werkzeug calls it
+        data = self.stream.read(len(buffer))
+        self.beginning += data[: BEGINNING - len(self.beginning)]
+        buffer[: len(data)] = data
+        return len(data)
+
+
 class StrictParser(FormDataParser):
     """Refuses a form that cannot be read; Werkzeug would take it for an empty one, and the text be lost."""
 
@@ -70,10 +97,24 @@ class StrictParser(FormDataParser):
         options: dict[str, str] | None = None,
     ) -> "tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]":
         self.silent = False
+        arriving = Arriving(stream)
+        body = cast("IO[bytes]", arriving) if mimetype == "multipart/form-data" else stream
         try:
-            return super().parse(stream, mimetype, content_length, options)
+            return super().parse(body, mimetype, content_length, options)
+        except (ValueError, ClientDisconnected):
+            raise CutOff(self._whole_fields(arriving.beginning, options or {})) from None
+
+    def _whole_fields(self, beginning: bytes, options: dict[str, str]) -> "MultiDict[str, str]":
+        """Return what stands before the last boundary that arrived, since no content holds one."""
+        boundary = f"\r\n--{options.get('boundary', '')}".encode("latin-1", "replace")
+        parts, found, _ = beginning.rpartition(boundary)
+        if not found:
+            return MultiDict()
+        whole = io.BytesIO(parts + boundary + b"--\r\n")
+        try:
+            return super().parse(whole, "multipart/form-data", None, options)[1]
         except ValueError:
-            raise BadRequest from None
+            return MultiDict()
 
 
 class Upload(io.BytesIO):

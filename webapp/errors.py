@@ -13,9 +13,10 @@ from werkzeug.exceptions import Gone, HTTPException, InternalServerError, NotFou
 from werkzeug.wrappers import Response as BaseResponse
 
 from .auth import way_in
+from .bodies import CutOff
 from .claims import GroupsLeftOut, NoEmail, NotAllowed, UnverifiedEmail, UnvouchedEmail
 from .files import NoText
-from .forms import PromptForm
+from .forms import PromptForm, prefill, slug_of
 from .issuer import BadAnswer, ProviderUnavailable, ProviderUnfit, SignInFailed
 from .oidc import Cancelled, Refused, Stale
 from .pages import Page, form_page
@@ -47,6 +48,10 @@ TEXT_KEPT = Page(
     "Something broke on our side",
     "Your text is still here: press Create scenario again in a minute. It makes one scenario only.",
     support=True,
+)
+BODY_CUT = Page(
+    "Not everything arrived",
+    "Your text is still here; what came after it was cut off. Try again; a file must be chosen again.",
 )
 FOREIGN_FORM = Page(
     "This came from another address",
@@ -340,6 +345,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(TooManyGuesses, too_many_guesses)
     app.register_error_handler(NoText, no_text)
     app.register_error_handler(CSRFError, expired)
+    app.register_error_handler(CutOff, cut_off)
     app.register_error_handler(StoreUnavailable, store_unavailable)
     app.register_error_handler(HTTPException, http_error)
     app.before_request(refused_unread)
@@ -383,6 +389,15 @@ def expired(error: CSRFError) -> tuple[str, int]:
     return error_page(EXPIRED_PAGE), 400
 
 
+def cut_off(error: CutOff) -> tuple[str, int]:
+    """Give back a text that had arrived whole; whatever else the form said counts for nothing."""
+    if "prompt" not in error.fields:
+        return error_page(PAGES[400]), 400
+    kept = prefill(error.fields["prompt"], error.fields.get("form_token"))
+    kept["link"] = slug_of(error.fields.get("link"))
+    return form_page(PromptForm(formdata=None, data=kept, meta=_csrf()), BODY_CUT), 400
+
+
 def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]]:
     log.error("the database does not answer: %s", error, extra={"event": "database.away"})
     headers = {"Retry-After": "5"}
@@ -422,8 +437,12 @@ def _form_with_text(problem: Page) -> str | None:
         carried = "prompt" in request.form
     except HTTPException:  # cut off, or too large
         return None
-    meta = {} if "csrf_token" in session else {"csrf": False}
-    return form_page(PromptForm(meta=meta), problem) if carried else None
+    return form_page(PromptForm(meta=_csrf()), problem) if carried else None
+
+
+def _csrf() -> dict[str, bool]:
+    """Return what keeps a form from writing a session that was not there."""
+    return {} if "csrf_token" in session else {"csrf": False}
 
 
 def error_page(page: Page, way_on: str = "", label: str = "To the form") -> str:
