@@ -9,6 +9,8 @@ from conftest import Fetch, MakeApp, SignIn, StartPortal, wait_until
 from flask import Flask
 from flask.testing import FlaskClient
 
+from webapp.portal import portal_of
+
 TOKEN = "a-token-for-prometheus"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -66,6 +68,18 @@ def test_what_happens_is_counted_by_event_and_cause(
     assert value(told, 'portal_exec_seconds_count{answer="created"}') == 1
     assert value(told, 'portal_exec_seconds_count{answer="unavailable"}') == 1
     assert value(told, "portal_wait_seconds_count") == 1
+
+
+def test_a_database_that_is_away_is_told(client: FlaskClient, app: Flask) -> None:
+    assert value(client.get("/metrics", headers=BEARER).text, "portal_ready") == 1
+    with portal_of(app).store.database.engine.begin() as broken:
+        broken.exec_driver_sql("PRAGMA query_only = 1")
+    portal_of(app).health._began = float("-inf")
+
+    told = client.get("/metrics", headers=BEARER).text
+
+    assert value(told, "portal_ready") == 0
+    assert "portal_launches_waiting" not in told
 
 
 def test_no_metric_names_a_person(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:

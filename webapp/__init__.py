@@ -95,7 +95,8 @@ def build(settings: Settings) -> Portal:
     store = open_store(settings)
     transport = way_out(settings, issuer.LIMITS)
     provider = Provider(settings, transport)
-    health, metrics = Health(store.database), Metrics(store)
+    health = Health(store.database)
+    metrics = Metrics(store, health)
     if settings.metrics_token:
         logs.count(metrics)
     file = settings.starters_file

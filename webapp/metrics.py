@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from .config import version
+from .health import Health
 from .store import Store
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -30,9 +31,10 @@ WAITS = (1, 5, 15, 60, 180, 600, 3600)
 class Metrics(logging.Handler):
     """Counts log records by their event, and answers a scrape."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, health: Health) -> None:
         super().__init__()
         self.store = store
+        self.health = health
         self.own = CollectorRegistry()
         self.events = Counter(
             "portal_events", "What was logged, by event and cause", ["event", "cause"], registry=self.own
@@ -72,7 +74,7 @@ class Metrics(logging.Handler):
     def scrape(self) -> bytes:
         """Return everything in Prometheus's text form. Raises `StoreUnavailable`."""
         of_database, of_processes = CollectorRegistry(), self.own
-        of_database.register(FromDatabase(self.store))
+        of_database.register(FromDatabase(self.store, self.health))
         if values.ValueClass is not values.MutexValue:  # gunicorn.conf.py made a directory to share them in
             of_processes = CollectorRegistry()
             MultiProcessCollector(of_processes)  # type: ignore[no-untyped-call]
@@ -82,13 +84,27 @@ class Metrics(logging.Handler):
 class FromDatabase(Collector):
     """What is the same whichever process is asked: take `max` of it over instances, never `sum`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, health: Health) -> None:
         self.store = store
+        self.health = health
 
     def describe(self) -> list[Metric]:
         return []  # or registering would ask the database
 
     def collect(self) -> Iterator[Metric]:
+        """Say that it is away as well: an alert that needs the database would not be heard then."""
+        ready = not self.health.ask()
+        yield GaugeMetricFamily("portal_ready", "Whether it can serve, as /readyz says", value=int(ready))
+        built = GaugeMetricFamily("portal_build_info", "What runs", labels=["version"])
+        built.add_metric([version()], 1)
+        yield built
+        pool = self.store.database.engine.pool
+        in_use = pool.checkedout() if hasattr(pool, "checkedout") else 0
+        yield GaugeMetricFamily("portal_database_connections", "In use by the process asked", value=in_use)
+        if ready:
+            yield from self._remembered()
+
+    def _remembered(self) -> Iterator[Metric]:
         now, totals = self.store.figures.now(), self.store.figures.totals()
         launches = CounterMetricFamily("portal_launches", "Launches by outcome", labels=["outcome"])
         for outcome, count in self.store.figures.by_outcome().items():
@@ -102,9 +118,3 @@ class FromDatabase(Collector):
         yield GaugeMetricFamily(
             "portal_stopped_until", "When Exec takes calls again; 0: now", value=now.floor
         )
-        pool = self.store.database.engine.pool
-        in_use = pool.checkedout() if hasattr(pool, "checkedout") else 0
-        yield GaugeMetricFamily("portal_database_connections", "In use by the process asked", value=in_use)
-        built = GaugeMetricFamily("portal_build_info", "What runs", labels=["version"])
-        built.add_metric([version()], 1)
-        yield built
