@@ -8,8 +8,18 @@ fail() { say "$*"; exit 1; }
 
 debian_root() { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; }
 
+# Debian starts what it installs. While this stands, no server of the tests takes a port of this machine (policy-rc.d(8)).
+start_nothing() {
+    [ ! -e /usr/sbin/policy-rc.d ] || return 0
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+}
+
 install() {
     say "Installing $* ..."
+    start_nothing
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq -o DPkg::Lock::Timeout=300 update || say "apt-get update failed; trying with the lists there are."
     apt-get -qq -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
@@ -51,6 +61,8 @@ missing() {
     [ -x /usr/sbin/haproxy ] || echo haproxy
     [ -x /usr/bin/caddy ] || echo caddy
     [ -x /usr/sbin/apache2 ] || echo apache2
+    [ -x /usr/bin/promtool ] || echo prometheus
+    [ -x /usr/bin/systemd-analyze ] || echo systemd
 }
 
 # What is still missing afterwards, its tests report as not run, or fail with CI=true; no Chromium fails here.

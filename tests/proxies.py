@@ -12,7 +12,14 @@ import pytest
 import requests
 from conftest import ROOT, end, inherited, wait_until
 
-PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "caddy": "caddy", "apache2": "apache2"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "caddy": "caddy",
+    "apache2": "apache2",
+    "promtool": "prometheus",
+    "systemd-analyze": "systemd",
+}
 MODULES = "mpm_event authz_core env ssl headers proxy proxy_http reqtimeout"
 
 

@@ -1,6 +1,10 @@
-"""What stands in `deploy/`, run for real: each proxy leads a person from a long link to the studio."""
+"""What stands in `deploy/`, run for real: each proxy leads a person from a long link to the studio.
+
+Prometheus and systemd read what is theirs: which series raise which alert, and how exposed the service is.
+"""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -9,8 +13,19 @@ from urllib.parse import quote
 import pytest
 import requests
 import trustme
-from conftest import Portal, Sandbox, end, free_port, portal_values, run_gunicorn, wait_until
-from proxies import PROXIES, Place, serving
+import yaml
+from conftest import (
+    ROOT,
+    MakeApp,
+    Portal,
+    Sandbox,
+    end,
+    free_port,
+    portal_values,
+    run_gunicorn,
+    wait_until,
+)
+from proxies import PROXIES, Place, find, serving
 from reading import Page
 from requests.adapters import HTTPAdapter
 
@@ -181,6 +196,79 @@ def test_cookies_are_the_hosts_own(visitor: Visitor, sandbox: Sandbox) -> None:
     name = cookies.name(visitor.address, cookies.SESSION)
     assert name.startswith("__Host-")
     assert name in visitor.http.cookies
+
+
+# What Prometheus and systemd read
+
+ALERTS = ROOT / "deploy" / "alerts.yml"
+FAILED = 'portal_events_total{event="sign_in.failed",cause="BadAnswer"}'
+UNANSWERED = 'portal_exec_seconds_count{answer="unavailable"}'
+CREATED = 'portal_exec_seconds_count{answer="created"}'
+
+
+def read(*command: str) -> None:
+    """Let a program of others read a file of ours; what it says against it fails the test."""
+    done = subprocess.run(
+        [find(command[0]), *command[1:]], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("series", "raised"),
+    [
+        ({}, {"PortalGone"}),
+        ({"portal_ready": "1x60"}, set()),
+        ({"portal_ready": "1x40 0x20"}, {"PortalCannotServe"}),
+        ({"portal_ready": "1x60", "portal_launches_held": "3x60"}, {"PortalScenariosOnHold"}),
+        ({"portal_ready": "1x60", "portal_launches_held": "3x50 0x10"}, set()),
+        ({"portal_ready": "1x60", "portal_stopped_until": "1764072000x60"}, {"PortalStopped"}),
+        ({"portal_ready": "1x60", "portal_calls_today": "801x60"}, {"PortalNearDailyLimit"}),
+        ({"portal_ready": "1x60", FAILED: "0x50 1+1x10"}, {"PortalSignInsFail"}),
+        ({"portal_ready": "1x60", UNANSWERED: "1+1x60"}, {"PortalExecFails"}),
+        ({"portal_ready": "1x60", UNANSWERED: "1+1x60", CREATED: "1+2x60"}, set()),
+    ],
+)
+def test_an_alert_is_raised_by_what_it_names(
+    series: dict[str, str], raised: set[str], tmp_path: Path
+) -> None:
+    """An hour of one sample a minute, as promtool reads it; at its end these and no others."""
+    rules = {rule["alert"]: rule for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]}
+    expected = [
+        {
+            "eval_time": "60m",
+            "alertname": name,
+            "exp_alerts": [{"exp_labels": rule["labels"], "exp_annotations": rule["annotations"]}]
+            * (name in raised),
+        }
+        for name, rule in rules.items()
+    ]
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    hour = {"interval": "1m", "input_series": given, "alert_rule_test": expected}
+    test = {"rule_files": [str(ALERTS)], "tests": [hour]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
+
+    read("promtool", "test", "rules", str(tmp_path / "test.yml"))
+
+
+def test_alerts_go_by_figures_that_there_are(make_app: MakeApp) -> None:
+    client = make_app(metrics_token="a-token-for-prometheus").test_client()
+    told = client.get("/metrics", headers={"Authorization": "Bearer a-token-for-prometheus"}).text
+    there = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE))
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    named = {name for rule in rules for name in re.findall(r"portal_\w+", rule["expr"])}
+    assert {name.removesuffix("_count") for name in named} <= there
+
+
+def test_the_service_is_one_that_systemd_reads_and_is_hardly_exposed(tmp_path: Path) -> None:
+    unit = (ROOT / "deploy" / "portal.service").read_text()
+    command = "/opt/portal/.venv/bin/gunicorn"
+    assert command in unit
+    file = tmp_path / "portal.service"
+    file.write_text(unit.replace(command, "/bin/true"))
+    read("systemd-analyze", "verify", str(file))
+    # In tenths of 10, where 10 is a service as systemd starts it without a word about hardening.
+    read("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", str(file))
 
 
 def settings_of(address: str) -> Settings:
