@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import trustme
 from conftest import PostgreSQL, end, free_port, inherited, wait_until
 
 USER, PASSWORD = "portal", "right-password"
@@ -16,14 +18,19 @@ PROGRAM = "/usr/sbin/pgbouncer"
 
 
 @contextlib.contextmanager
-def pooled(postgresql: PostgreSQL, mode: str) -> Iterator[str]:
-    """Yield the `DATABASE_URL` of a new, empty database behind PgBouncer in this pooling mode."""
+def pooled(postgresql: PostgreSQL, mode: str, certificate: trustme.LeafCert | None = None) -> Iterator[str]:
+    """Yield the `DATABASE_URL` of a new, empty database behind PgBouncer in this pooling mode.
+
+    With a certificate it takes connections over TLS alone.
+    """
     if not Path(PROGRAM).exists():
         not_run = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         not_run("NOT RUN: PgBouncer is not installed (apt-get install pgbouncer)")
     with postgresql.database() as url:
         name, port = urlsplit(url).path.removeprefix("/"), free_port()
         settings = _configured(postgresql, mode, name, port)
+        if certificate:
+            _encrypt(settings, certificate, postgresql.server.system_user)
         log = settings.with_suffix(".log")
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -61,6 +68,17 @@ pool_mode = {mode}
 """
     )
     return settings
+
+
+def _encrypt(settings: Path, certificate: trustme.LeafCert, user: str | None) -> None:
+    pem = settings.with_suffix(".pem")
+    certificate.private_key_and_cert_chain_pem.write_to_path(pem)
+    if user:
+        shutil.chown(pem, user)
+    with settings.open("a") as more:
+        more.write(
+            f"client_tls_sslmode = require\nclient_tls_key_file = {pem}\nclient_tls_cert_file = {pem}\n"
+        )
 
 
 def _answers(address: str) -> bool:

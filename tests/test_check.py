@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import EXEC_API_KEY, MakeSettings, Sandbox, Shell, StartPortal, free_port
+from conftest import EXEC_API_KEY, MakeSettings, PostgreSQL, Sandbox, Shell, StartPortal, free_port
 
 from webapp import exec_client, issuer, way_out
 from webapp.check import Check, is_ok, run
@@ -55,7 +55,7 @@ def test_a_configuration_that_works_finds_nothing_wrong(
         ),
         ({"oidc_issuer": "http://127.0.0.1:9"}, "discovery", "OIDC_ISSUER", "ECONNREFUSED"),
         ({"exec_api_key": "exec_live_" + "wrong000" * 5}, "exec_key", "EXEC_API_KEY", "401"),
-        ({"database_url": "postgresql://portal@127.0.0.1:9/portal"}, "database", "DATABASE_URL", ""),
+        ({"database_url": "postgresql://portal@127.0.0.1:9/portal"}, "database", "DATABASE_URL", "refused"),
     ],
     ids=["secret", "client", "redirect", "issuer-down", "key", "database"],
 )
@@ -67,6 +67,17 @@ def test_what_is_wrong_is_named_by_its_setting(
     assert (found.ok, found.setting) == (False, setting)
     assert words in found.found
     assert found.change
+
+
+def test_what_the_database_says_is_told_with_its_cure(
+    make_settings: MakeSettings, postgresql: PostgreSQL
+) -> None:
+    with postgresql.database() as url:
+        read_only = f"{url}&options=-c%20default_transaction_read_only%3Don"
+        found = look(make_settings(database_url=read_only))["database"]
+
+    assert (found.ok, found.setting) == (False, "DATABASE_URL")
+    assert "(25006); it only reads: DATABASE_URL must name the primary" in found.found
 
 
 def test_an_issuer_with_another_path_is_told(make_settings: MakeSettings, sandbox: Sandbox) -> None:

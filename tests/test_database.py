@@ -2,21 +2,28 @@
 
 import contextlib
 import logging
+import os
+import re
+import secrets
 import shutil
 import sqlite3
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
+import trustme
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from conftest import PostgreSQL, StartPortal, answers, free_port, wait_until
+from conftest import ROOT, PostgreSQL, StartPortal, answers, free_port, wait_until
 from pgbouncer import pooled
 from psycopg import sql
 from sqlalchemy import MetaData, Table, delete, event, insert, make_url, select, text, update
@@ -145,6 +152,74 @@ def test_too_many_connections_are_told(postgresql: PostgreSQL) -> None:
     assert "too many connections" in told
 
 
+def test_too_many_connections_are_told_while_it_runs(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url, role(postgresql, "throng"), contextlib.ExitStack() as stack:
+        migrate(url)
+        postgresql.execute("ALTER ROLE throng CONNECTION LIMIT 1")
+        held, more = (stack.enter_context(opened(url.replace("postgres:@", "throng:@"))) for _ in range(2))
+        with held.database.read() as db:
+            db.scalar(text("SELECT 1"))
+            with pytest.raises(StoreUnavailable, match="too many connections"):
+                more.database.probe()
+
+
+def test_a_server_that_only_reads_from_now_on_is_told(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url, opened(url) as store:
+        migrate(url)
+        with store.database.write() as db:
+            name = db.scalar(text("SELECT quote_ident(current_database())"))
+            db.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        store.database.engine.dispose()  # as a failover does
+
+        with pytest.raises(StoreUnavailable, match=r"\(25006\); it only reads: DATABASE_URL must name"):
+            store.database.probe()
+
+
+@contextlib.contextmanager
+def small_disk(postgresql: PostgreSQL, directory: Path) -> Iterator[str]:
+    """An empty database on a disk of its own, of 24 MB."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(directory)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        not_run = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        not_run(f"NOT RUN: mounting a small disk needs root: {mounted.stderr!r}")
+    try:
+        shutil.chown(directory, postgresql.server.system_user)
+        with psycopg.connect(postgresql.server.get_uri(), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(directory)))
+            connection.execute("CREATE DATABASE on_small_disk TABLESPACE small")
+            try:
+                yield postgresql.server.get_uri("on_small_disk")
+            finally:
+                connection.execute("DROP DATABASE on_small_disk WITH (FORCE)")
+                connection.execute("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+def test_a_full_disk_of_the_server_is_told_and_room_is_all_it_needs(postgresql: PostgreSQL) -> None:
+    # Where the server's user may go.
+    directory = Path(tempfile.mkdtemp(prefix="small-disk-", dir=postgresql.data.parent))
+    with small_disk(postgresql, directory) as url, opened(url) as store:
+        migrate(url)
+        everything = directory / "everything"
+        with contextlib.suppress(OSError):
+            everything.write_bytes(b"x" * 24 * 2**20)
+
+        def typed() -> None:
+            """More than fits into what PostgreSQL keeps free in its files."""
+            for number in range(500):
+                words = secrets.token_hex(40_000)
+                store.launches.record(str(number), "dana@acme.example", "token", words, another=False)
+
+        with pytest.raises(StoreUnavailable, match=r"\(53100\); its disk is full: make room"):
+            typed()
+        everything.unlink()
+
+        assert create(store, 1) == "ready"
+
+
 def test_a_server_that_is_away_is_waited_for(
     postgresql: PostgreSQL, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -253,6 +328,95 @@ def test_limits_are_options_of_the_connection_beside_those_of_the_address(postgr
             assert shown(store, "search_path", writing=False) == "ours"
             assert shown(store, "lock_timeout", writing=False) == "1s"
             assert shown(store, "statement_timeout", writing=False) == "5s"
+
+
+# --- TLS, which PgBouncer speaks here: the PostgreSQL of the tests is built without it
+
+HOST = "127.0.0.1"
+AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
+LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
+
+
+def issued(host: str = HOST, **validity: datetime) -> trustme.LeafCert:
+    return AUTHORITY.issue_cert(host, **validity)
+
+
+@pytest.fixture(scope="module")
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the CA that signs here, one that does not, and what is none."""
+    directory = tmp_path_factory.mktemp("authorities")
+    AUTHORITY.cert_pem.write_to_path(directory / "ours.pem")
+    STRANGER.cert_pem.write_to_path(directory / "stranger.pem")
+    (directory / "empty.pem").write_bytes(b"")
+    return directory
+
+
+def test_it_serves_over_tls_that_is_checked(postgresql: PostgreSQL, authorities: Path) -> None:
+    with pooled(postgresql, "transaction", issued()) as url:
+        modes = "require", f"verify-full&sslrootcert={authorities}/ours.pem"
+        for number, mode in enumerate(modes):
+            migrate(f"{url}?sslmode={mode}")
+            with opened(f"{url}?sslmode={mode}") as store:
+                assert create(store, number) == "ready"
+                with store.database.read() as db:
+                    assert db.connection().connection.driver_connection.pgconn.ssl_in_use
+
+
+NO_TLS, NO_CA = "switch TLS on at the server", "sslrootcert must name a file with the CA's certificate"
+OTHER_CA = "is of no CA in {}/stranger.pem: sslrootcert in DATABASE_URL must name its CA's"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "mode", "file", "cure"),
+    [
+        (None, "require", "ours", NO_TLS),
+        (None, "verify-full", "ours", NO_TLS),
+        (issued(), "verify-full", "stranger", OTHER_CA),
+        (issued(), "verify-ca", "stranger", OTHER_CA),
+        (issued(), "verify-full", "nowhere", NO_CA),
+        (issued(), "verify-full", "empty", NO_CA),
+        (
+            issued("db.acme.example"),
+            "verify-full",
+            "ours",
+            f"is not for {HOST}: DATABASE_URL must",
+        ),
+        (issued("192.0.2.1"), "verify-full", "ours", f"is not for {HOST}: DATABASE_URL must"),
+        (
+            issued(not_before=LONG_AGO, not_after=LONG_AGO),
+            "verify-full",
+            "ours",
+            "has expired: renew it",
+        ),
+        (issued(not_before=LATER, not_after=LATER), "verify-ca", "ours", "is not valid yet: set the clock"),
+    ],
+)
+def test_why_there_is_no_tls_is_told_at_once(
+    postgresql: PostgreSQL,
+    authorities: Path,
+    caplog: pytest.LogCaptureFixture,
+    certificate: trustme.LeafCert | None,
+    mode: str,
+    file: str,
+    cure: str,
+) -> None:
+    """At the start, and by what the log says while it runs."""
+    with pooled(postgresql, "transaction", certificate) as url:
+        address = f"{url}?sslmode={mode}&sslrootcert={authorities}/{file}.pem"
+        told = complaint(address)
+        with opened(address) as store, pytest.raises(StoreUnavailable) as later:
+            store.database.probe()
+
+    assert cure.format(authorities) in str(told)
+    assert str(later.value) == str(told)
+    assert WAITING not in caplog.text
+
+
+def test_a_server_that_insists_on_tls_is_told(postgresql: PostgreSQL) -> None:
+    with pooled(postgresql, "transaction", issued()) as url:
+        told = str(complaint(f"{url}?sslmode=disable"))
+
+    assert "SSL required" in told
 
 
 # --- A server that says nothing
@@ -422,6 +586,41 @@ def test_a_backup_is_one_file_that_appears_when_it_is_whole(tmp_path: Path) -> N
     assert sorted(beside(tmp_path / "copy.db")) == ["copy.db"]
     assert not (tmp_path / "mistyped.db").exists()
     assert not beside(tmp_path / "broken.db")
+
+
+# --- PostgreSQL's own backup
+
+
+def test_a_dump_brings_back_what_was_there(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """By the commands that the guide names, with the server's own programs."""
+    guide = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+    (dump,), (restore,) = (
+        re.findall(rf"^({name} .*)$", guide, re.MULTILINE) for name in ("pg_dump", "pg_restore")
+    )
+
+    def run(command: str, url: str) -> None:
+        path = f"{postgresql.server.bin_path}:{os.environ['PATH']}"
+        subprocess.run(
+            ["sh", "-c", command],
+            cwd=tmp_path,
+            env={"PATH": path, "DATABASE_URL": url},
+            check=True,
+            timeout=60,
+        )
+
+    with postgresql.database() as url, postgresql.database() as empty:
+        migrate(url)
+        with opened(url) as store:
+            create(store, 1)
+            run(dump, url)
+            create(store, 2)
+        run(restore, empty)
+
+        migrate(empty)
+        with opened(empty) as restored:
+            assert len(restored.launches.newest("person-1", None)) == 1
+            assert restored.launches.newest("person-2", None) == []
+            assert create(restored, 2) == "ready"
 
 
 # --- An older release on a newer database

@@ -93,7 +93,8 @@ def _database(settings: Settings) -> Iterator[Check]:
         database = Database(url)
         wrong = Health(database).ask()
     except StoreUnavailable as error:
-        yield Check("database", False, "DATABASE_URL", str(error), "see the sentence of the database")
+        change = "as the sentence ends; docs/database.md says what each means"
+        yield Check("database", False, "DATABASE_URL", str(error), change)
         return
     where = database.engine.url.set(password=None, username=None, query={})
     found = f"{where.get_backend_name()} at {where.host or where.database}, tables up to date, written to"

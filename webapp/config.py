@@ -210,7 +210,7 @@ def _postgresql(address: str) -> None:
         parsed = make_url(address)
         conninfo_to_dict(re.sub(r"^[a-z+]+://", "postgresql://", address))
     except (ArgumentError, ValueError, ProgrammingError):
-        raise ValueError("cannot be read: look at its port, its brackets and its ?options") from None
+        raise ValueError("cannot be read: look at its port, brackets, ?options (a = in one is %3D)") from None
     if not 0 < (parsed.port or 5432) < 65536:
         raise ValueError("has a port that is none")
     if parsed.host is None and "host" not in parsed.query:

@@ -62,13 +62,13 @@ def outage(error: DBAPIError | PoolTimeout | sqlite3.Error, url: URL) -> StoreUn
     if isinstance(cause, ConnectionTimeout):  # it was waited for already
         return StoreUnavailable(f"{place(url)}: {cause}", may_pass=False)
     primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return tell(url, primary or str(cause), code)
+    return tell(url, primary or str(cause), code, getattr(cause, "cure", ""))
 
 
-def tell(url: URL, sentence: str, code: str | None = None) -> StoreUnavailable:
+def tell(url: URL, sentence: str, code: str | None = None, cure: str = "") -> StoreUnavailable:
     """Return the one sentence for operators: where, the server's words, its code, the cure."""
     said = cleaned(sentence, url) + (f" ({code})" if code else "")
-    known = [cure for name, cure in CURES.items() if (code or "").startswith(name)]
+    known = [cure] if cure else [words for name, words in CURES.items() if (code or "").startswith(name)]
     return StoreUnavailable("; ".join([f"{place(url)}: {said}", *known]), code)
 
 

@@ -16,6 +16,8 @@ from psycopg.errors import ConnectionTimeout
 from psycopg.pq import PGconn, Ping, TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from . import encryption
+
 CONNECT = 4  # seconds for each address of the host
 DEADLINE = 7  # seconds for a statement; longer than the server's own limits, which tell more
 SILENCE = 2  # seconds in which nobody else asks a server that has just not answered
@@ -24,6 +26,14 @@ KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_coun
 NOT_ASKED = ("context", "options", "password")  # the first is the driver's own
 
 Result = TypeVar("Result")
+
+
+class NoWayIn(psycopg.OperationalError):
+    """There is no connection; `cure` is what to change, where encryption is to blame, or nothing."""
+
+    def __init__(self, said: str, cure: str) -> None:
+        super().__init__(said)
+        self.cure = cure
 
 
 class _Bounded(psycopg.Connection[Any]):
@@ -79,6 +89,8 @@ class _Door:
         except ConnectionTimeout:
             self.shut()
             raise ConnectionTimeout(f"no answer within {CONNECT} s") from None
+        except psycopg.OperationalError as error:
+            raise NoWayIn(str(error), encryption.cure(wanted, CONNECT)) from None
         except psycopg.ProgrammingError as error:  # an option of the address that nobody knows
             raise psycopg.OperationalError(str(error)) from None
         opened.door = self
