@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from .authorities import lacking
 from .config import Settings
 from .exec_api import ExecClient, ExecError, ExecRefusedKey, is_studio_url
 from .health import Health
@@ -21,6 +22,7 @@ from .ops import PADDING, check_signer
 from .store.database import Database, StoreUnavailable, migrate
 from .transport import Fetched, Transport, Unreachable, fetch
 
+WRONG = 5  # CAs named at most
 SKEW = 60  # seconds that clocks may differ
 METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 
@@ -75,15 +77,22 @@ def _line(check: Check) -> str:
 
 
 def _tls(settings: Settings) -> Check:
-    """Say which roots are trusted; Python 3.13 and newer refuses certificates that older ones took."""
-    version, strict = sys.version.split()[0], sys.version_info >= (3, 13)
+    """Say which roots are trusted, and which of them this Python takes, or a newer one, only if made anew."""
+    context = ssl.create_default_context(cafile=settings.ssl_cert_file)
+    strict = bool(context.verify_flags & ssl.VERIFY_X509_STRICT)
+    version = sys.version.split()[0]
     told = f"Python {version}, {'strict' if strict else 'lenient'} on certificates (VERIFY_X509_STRICT)"
     if settings.ssl_cert_file is None:
         return Check("tls", True, "SSL_CERT_FILE", f"the system's certificates; {told}")
-    context = ssl.create_default_context(cafile=settings.ssl_cert_file)
-    return Check(
-        "tls", True, "SSL_CERT_FILE", f"{context.cert_store_stats()['x509_ca']} certificates; {told}"
-    )
+    found = lacking(settings.ssl_cert_file)
+    wrong = [f"{name} lacks {', '.join(lacks)}" for name, lacks in found.items() if lacks]
+    told = "; ".join([f"{len(found)} CA certificates; {told}", *wrong[:WRONG]])
+    if not wrong:
+        return Check("tls", True, "SSL_CERT_FILE", told)
+    if not strict:
+        return Check("tls", True, "SSL_CERT_FILE", f"{told}; Python 3.13 and newer refuses what it signs")
+    change = "have the CA's certificate issued anew with what it lacks (same key), or run Python 3.12"
+    return Check("tls", None if len(wrong) < len(found) else False, "SSL_CERT_FILE", told, change)
 
 
 def _database(settings: Settings) -> Iterator[Check]:
