@@ -1,15 +1,17 @@
 """`python -m webapp erase`, as an operator runs it: a process of its own, settings from the environment."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import OpenStore, Shell
 from sqlalchemy import select, update
 
+from webapp import show
 from webapp.store import Store
 from webapp.store.database import migrate
 from webapp.store.pace import Pacer
-from webapp.store.tables import Launch, SignIn
+from webapp.store.tables import Launch, Reason, SignIn
 
 DAY = 24 * 3600
 
@@ -188,6 +190,20 @@ def test_show_tells_what_happened_to_one_launch(shell: Shell, sqlite_store: Stor
 
     assert told.startswith(DANA)
     assert f"launch {launch.id}: waiting" in told
+
+
+def test_show_says_what_holds_a_scenario_and_what_to_change(shell: Shell, sqlite_store: Store) -> None:
+    record(sqlite_store, DANA)
+    with sqlite_store.database.write() as db:
+        db.execute(update(Launch).values(held=True, reason="no_access"))
+
+    told = shell.run("show", "--person", DANA).stdout
+
+    assert ": on hold, reason no_access: Exec refuses EXEC_API_KEY: set a new one and restart" in told
+
+
+def test_every_reason_is_one_that_show_explains() -> None:
+    assert set(show.WHY) == set(get_args(Reason))
 
 
 @pytest.mark.parametrize(

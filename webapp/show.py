@@ -5,16 +5,30 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from .store import Store
-from .store.tables import Event, Launch, SignIn
+from .store.tables import Event, Launch, Reason, SignIn
 
 MOST = 30  # of the newest: what fits a screen and answers "at 14:02?"
+WHY: dict[Reason, str] = {
+    "not_a_member": "Exec does not know the address: invite it to the workspace",
+    "not_accepted": "Exec did not accept the text, and the person read why",
+    "expired": "it waited too long and was given up",
+    "cancelled": "the person cancelled it",
+    "no_access": "Exec refuses EXEC_API_KEY: set a new one and restart",
+    "untrusted": "Exec answered with no address that EXEC_STUDIO_HOSTS names",
+    "own_limit": "CREATIONS_PER_PERSON_PER_HOUR was reached",
+    "busy": "a limit was reached: EXEC_CREATIONS_PER_MINUTE, or Exec's own",
+    "unavailable": "Exec did not answer, or with an error of its own",
+}
 
 
 def person(store: Store, email: str) -> str:
     """Return everything that is known of whoever had this address."""
     people = store.launches.people(email)
     if not people:
-        return f"Nobody with the address {email} is known: no launch, sign-in or event names it."
+        return (
+            f"Nobody with the address {email} is known: no launch, sign-in or event names it."
+            " Who was not let in stands in the log (event sign_in.failed)."
+        )
     launches = store.launches.of_people(people, MOST)
     sign_ins = [row for key in people for row in store.sign_ins.of_person(key)]
     events = store.events.of_people(people, MOST)
@@ -48,7 +62,7 @@ def _told(
 def _launch(launch: Launch) -> str:
     state = "on hold" if launch.held and launch.state == "waiting" else launch.state
     parts = [f"launch {launch.id}: {state}"]
-    parts += [f"reason {launch.reason}"] if launch.reason else []
+    parts += [f"reason {launch.reason}: {WHY.get(launch.reason, '?')}"] if launch.reason else []
     parts += [f"asked {_at(launch.created)}", _count(launch.attempt)]
     parts += [f"ended {_at(launch.finished)}"] if launch.finished else []
     parts += [f"next attempt not before {_at(launch.not_before)}"] if launch.state == "waiting" else []
