@@ -726,23 +726,57 @@ def test_unknown_person_gets_the_chooser_again(sign_in: SignIn) -> None:
 
 def test_end_session_forgets_and_sends_back(sign_in: SignIn) -> None:
     id_token = sign_in.tokens("dana")["id_token"]
-    for hint in ({"id_token_hint": id_token}, {"client_id": CLIENT[0]}):
+    kept = sign_in.browser.cookies.copy()
+    response = end_session(sign_in, id_token_hint=id_token, client_id=CLIENT[0], state="s1")
+    assert response.headers["Location"] == f"{SIGNED_OUT}?state=s1"
+    assert sign_in.ask().status_code == 200, "the browser still has the cookie"
+    sign_in.browser.cookies.update(kept)
+    assert sign_in.ask().status_code == 200, "the provider still knows the cookie"
+
+
+def end_session(sign_in: SignIn, **asked: str) -> requests.Response:
+    query = urlencode({"post_logout_redirect_uri": SIGNED_OUT, **asked})
+    url = f"{sign_in.issuer}/end-session?{query}"
+    return sign_in.browser.get(url, allow_redirects=False, timeout=5)
+
+
+def test_end_session_sends_back_who_is_signed_out_already(sign_in: SignIn) -> None:
+    id_token = sign_in.tokens("dana")["id_token"]
+    for _ in range(2):
+        assert end_session(sign_in, id_token_hint=id_token).headers["Location"] == SIGNED_OUT
+
+
+def test_end_session_asks_where_no_hint_says_that_it_is_meant(sign_in: SignIn) -> None:
+    """RP-Initiated Logout 1.0, section 2: without a hint, or with one of somebody else, it must."""
+    another = sign_in.tokens("omar")["id_token"]
+    sign_in.choose("dana")
+    for hint in ({}, {"id_token_hint": another}):
+        asked = end_session(sign_in, client_id=CLIENT[0], state="<s1>", **hint)
+        assert "Do you want to sign out?" in asked.text
+        assert sign_in.ask().status_code == 302, "asking is not ending"
+    form = {one["name"]: one["value"] for one in Page(asked.text).all("input")} | {"sure": "yes"}
+    url = f"{sign_in.issuer}/end-session"
+    response = sign_in.browser.post(url, data=form, allow_redirects=False, timeout=5)
+    assert response.headers["Location"] == f"{SIGNED_OUT}?state=%3Cs1%3E"
+    assert sign_in.ask().status_code == 200
+
+
+def test_end_session_refuses_a_hint_that_is_not_of_this_provider(sign_in: SignIn, box: Sandbox) -> None:
+    other = SignIn(box)
+    other.issuer = f"{box.url}/oidc-plain"
+    of_another = other.tokens("dana")["id_token"]
+    sign_in.choose("dana")
+    for hint in (of_another, sign_in.tokens("!bad-signature")["id_token"], "planted"):
+        refused = end_session(sign_in, id_token_hint=hint, client_id=CLIENT[0])
+        assert (refused.status_code, "Location" in refused.headers) == (400, False)
+        assert "This cannot go on" in refused.text
         sign_in.choose("dana")
-        kept = sign_in.browser.cookies.copy()
-        asked = {**hint, "post_logout_redirect_uri": SIGNED_OUT, "state": "s1"}
-        url = f"{sign_in.issuer}/end-session?{urlencode(asked)}"
-        response = sign_in.browser.get(url, allow_redirects=False, timeout=5)
-        assert response.headers["Location"] == f"{SIGNED_OUT}?state=s1"
-        assert sign_in.ask().status_code == 200, "the browser still has the cookie"
-        sign_in.browser.cookies.update(kept)
-        assert sign_in.ask().status_code == 200, "the provider still knows the cookie"
+    assert end_session(sign_in, id_token_hint=hint, client_id="another").status_code == 400
 
 
 def test_end_session_goes_nowhere_unregistered(sign_in: SignIn) -> None:
-    sign_in.choose("dana")
-    asked = {"client_id": CLIENT[0], "post_logout_redirect_uri": "https://evil.example/"}
-    url = f"{sign_in.issuer}/end-session?{urlencode(asked)}"
-    response = sign_in.browser.get(url, allow_redirects=False, timeout=5)
+    id_token = sign_in.tokens("dana")["id_token"]
+    response = end_session(sign_in, id_token_hint=id_token, post_logout_redirect_uri="https://evil.example/")
     assert response.status_code == 200
     assert "You are signed out" in response.text
     assert sign_in.ask().status_code == 200
@@ -1013,7 +1047,8 @@ def pages(box: Sandbox, sign_in: SignIn) -> dict[str, requests.Response]:
         "missing": get("/nowhere"),
         "chooser": sign_in.ask(),
         "refused": sign_in.ask(client_id="x"),
-        "signed out": get("/oidc/end-session"),
+        "sign out?": get("/oidc/end-session"),
+        "signed out": requests.post(f"{box.url}/oidc/end-session", data={"sure": "yes"}, timeout=5),
         "studio": requests.get(session["url"], timeout=5),
     }
 

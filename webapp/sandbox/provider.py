@@ -234,9 +234,21 @@ class UserInfo(UserInfoEndpoint):  # type: ignore[misc]
 
 
 class EndSession(EndSessionEndpoint):  # type: ignore[misc]
-    """The end-session endpoint (OpenID Connect RP-Initiated Logout)."""
+    """The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0)."""
 
     server: "Provider"
+
+    def validate_request(self, oauth_request: OAuth2Request) -> EndSessionRequest:
+        """Hold the hint to be of this very provider: all of the sandbox's sign with one key (section 2)."""
+        asked = cast("EndSessionRequest", super().validate_request(oauth_request))
+        if asked.id_token_claims and asked.id_token_claims.get("iss") != self.server.issuer:
+            raise InvalidRequestError("'id_token_hint' was issued by another provider")
+        return asked
+
+    def must_ask(self, asked: EndSessionRequest, person: Person | None) -> bool:
+        """Whether the person has to say so: no hint, or one of somebody who is not signed in (section 2)."""
+        is_of_another = person is not None and (asked.id_token_claims or {}).get("sub") != person.sub
+        return bool(asked.needs_confirmation or is_of_another)
 
     def get_server_jwks(self) -> KeySet:
         return KeySet([self.server.key])
@@ -275,7 +287,8 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
         protector = ResourceProtector()
         protector.register_token_validator(AccessTokens(self))
         self.register_endpoint(UserInfo(resource_protector=protector))
-        self.register_endpoint(EndSession(self))
+        self.ending = EndSession(self)
+        self.register_endpoint(self.ending)
 
     @property
     def is_plain(self) -> bool:
@@ -446,7 +459,14 @@ def end_session(name: str) -> BaseResponse:
     provider = _provider(name)
     if provider.is_plain:
         abort(404)
-    response = provider.create_endpoint_response("end_session")
+    try:
+        asked = provider.validate_endpoint_request("end_session")
+    except OAuth2Error as error:
+        return _refuse(provider, error)
+    person = provider.signed_in(request.cookies.get(SSO_COOKIE))
+    if provider.ending.must_ask(asked, person) and "sure" not in request.form:
+        return Response(render_template("signing_out.html", person=person, asked=request.values.to_dict()))
+    response = provider.create_endpoint_response("end_session", asked)
     response = response or make_response(render_template("signed_out.html"))
     response.delete_cookie(SSO_COOKIE, path=f"/{name}")
     return cast("Response", response)
