@@ -1,8 +1,9 @@
 """The session: how it begins and ends, what its cookies are, and where a person comes out."""
 
+import json
 import re
 import time
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha512
 from html import unescape
 from http.cookies import SimpleCookie
@@ -31,9 +32,12 @@ from conftest import (
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
+from sqlalchemy import delete, event, select, update
 from werkzeug.test import TestResponse
 
 from webapp import cookies, keys
+from webapp.portal import portal_of
+from webapp.store.tables import IdToken
 
 
 def cookies_of(answer: TestResponse) -> dict[str, dict[str, str]]:
@@ -541,6 +545,9 @@ def test_signing_out_ends_both_sessions(
     address = leaving.one("meta", http_equiv="refresh").attrs["content"].removeprefix("0; url=")
     assert address == leaving.link("Go on")
     assert address.startswith(f"{sandbox.issuer}/end-session?")
+    asked = parse_qs(urlsplit(address).query)
+    assert asked["client_id"] == ["scenario-portal"]
+    assert json.loads(urlsafe_b64decode(asked["id_token_hint"][0].split(".")[1] + "=="))["sub"] == "acme|dana"
     onward = sandbox.http.get(address, allow_redirects=False, timeout=5).headers["Location"]
     assert onward.partition("?")[0] == f"{public_url}/signed-out"
     assert page(client, own_path(client, onward)).h1 == "You are signed out"
@@ -556,6 +563,80 @@ def test_the_provider_forgets_the_person_too(client: FlaskClient, sign_in: SignI
         leaving = page(client, sign_out(client, page)).link("Go on")
         browser.get(leaving, allow_redirects=False, timeout=5)
         assert "Who are you?" in browser.get(begun, allow_redirects=False, timeout=5).text
+
+
+def way_out(client: FlaskClient, page: Fetch) -> dict[str, list[str]]:
+    """Sign out; return what the provider is asked."""
+    return parse_qs(urlsplit(page(client, sign_out(client, page)).link("Go on")).query)
+
+
+def test_who_signs_out_as_another_than_is_signed_in_there_is_asked_there(
+    client: FlaskClient, sign_in: SignIn, page: Fetch
+) -> None:
+    with requests.Session() as browser:
+        browser.trust_env = False
+        begun = client.get("/sign-in").location
+        browser.post(begun, data={"person": "omar"}, allow_redirects=False, timeout=5)
+        sign_in(client)
+        leaving = page(client, sign_out(client, page)).link("Go on")
+        assert "Do you want to sign out?" in browser.get(leaving, allow_redirects=False, timeout=5).text
+
+
+def kept_id_tokens(client: FlaskClient) -> list[str]:
+    with portal_of(client.application).store.database.read() as db:
+        return list(db.scalars(select(IdToken.sealed)).all())
+
+
+def test_the_id_token_is_kept_sealed_and_until_the_sign_out(
+    client: FlaskClient, sign_in: SignIn, page: Fetch
+) -> None:
+    sign_in(client)
+    [sealed] = kept_id_tokens(client)
+    [id_token] = way_out(client, page)["id_token_hint"]
+    assert keys.unseal(sealed, [SECRET_KEY], "id_token") == id_token
+    assert kept_id_tokens(client) == []
+    database = portal_of(client.application).store.database.file
+    assert database
+    for path in database.parent.glob(f"{database.name}*"):
+        assert not any(part.encode() in path.read_bytes() for part in id_token.split("."))
+
+
+def test_an_old_signing_key_still_opens_the_id_token(make_app: MakeApp, sign_in: SignIn, page: Fetch) -> None:
+    old, new = "the-old-key-0123456789", "the-new-key-0123456789"
+    before, after = make_app(secret_key=old).test_client(), make_app(secret_key=f"{new},{old}").test_client()
+    sign_in(before)
+    after.set_cookie(SESSION_COOKIE, before.get_cookie(SESSION_COOKIE).value)
+    assert "id_token_hint" in way_out(after, page)
+
+
+@pytest.mark.parametrize("sealed", ["", "planted", "ü", keys.seal("a.b.c", ["another-0123456"], "id_token")])
+def test_an_id_token_that_cannot_be_opened_is_no_hint(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, sealed: str
+) -> None:
+    sign_in(client)
+    with portal_of(client.application).store.database.write() as db:
+        db.execute(update(IdToken).values(sealed=sealed))
+    asked = way_out(client, page)
+    assert set(asked) == {"post_logout_redirect_uri", "client_id"}
+    assert not is_signed_in(client)
+
+
+def test_a_sign_in_of_a_release_before_has_no_hint(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:
+    sign_in(client)
+    with portal_of(client.application).store.database.write() as db:
+        db.execute(delete(IdToken))
+    assert set(way_out(client, page)) == {"post_logout_redirect_uri", "client_id"}
+
+
+def test_no_other_page_reads_the_id_token(client: FlaskClient, sign_in: SignIn) -> None:
+    sign_in(client)
+    asked: list[str] = []
+    engine = portal_of(client.application).store.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    for path in ("/", "/launches", "/sign-ins", "/links", "/signed-out"):
+        assert client.get(path).status_code == 200
+    assert any("sign_ins" in one for one in asked)
+    assert not any("id_tokens" in one for one in asked)
 
 
 def test_signed_out_starts_no_sign_in(client: FlaskClient, page: Fetch) -> None:

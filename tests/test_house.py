@@ -44,7 +44,7 @@ HOMES = {
     "docx": {"file_text"},
     "icalendar": {"file_text"},
     "idna": {"addresses"},
-    "joserfc": {"issuer", "oidc"},
+    "joserfc": {"issuer", "keys", "oidc"},
     "gunicorn": {"bodies", "gunicorn.conf", "logs", "worker"},
     "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
     "prometheus_client": {"gunicorn.conf", "metrics"},

@@ -8,7 +8,7 @@ from conftest import SECRET_KEY, SESSION_COOKIE, Fetch, MakeApp, SignIn
 from flask.testing import FlaskClient
 from itsdangerous import BadSignature, Signer
 
-from webapp.keys import Use, derived, signer
+from webapp.keys import Use, derived, seal, signer, unseal
 
 OLD, NEW = "the-old-key-0123456789", "the-new-key-0123456789"
 
@@ -30,6 +30,23 @@ def test_signers_rotate() -> None:
     assert signer([NEW, OLD], "check").loads(old) == "x"
     with pytest.raises(BadSignature):
         signer([NEW], "check").loads(old)
+
+
+def test_what_is_sealed_rotates() -> None:
+    old = seal("a.b.ü", [OLD], "id_token")
+    assert unseal(old, [NEW, OLD], "id_token") == "a.b.ü"
+    assert unseal(old, [NEW], "id_token") is None
+    assert unseal(seal("new", [NEW, OLD], "id_token"), [NEW], "id_token") == "new"
+
+
+def test_what_is_sealed_is_read_by_nobody_else_and_changed_by_nobody() -> None:
+    sealed = seal("a.b.c", [SECRET_KEY], "id_token")
+    assert "a.b.c" not in sealed
+    assert sealed != seal("a.b.c", [SECRET_KEY], "id_token")
+    changed = sealed[:-30] + ("A" if sealed[-30] != "A" else "B") + sealed[-29:]
+    for spoilt in (changed, sealed[:-8], sealed[:-1], "", "planted", "ü", "\0", "a.b.c.d.e", "...."):
+        assert unseal(spoilt, [SECRET_KEY], "id_token") is None
+    assert unseal(sealed, [SECRET_KEY], "check") is None
 
 
 def test_cookies_and_tokens_are_signed_with_sha256(client: FlaskClient, sign_in: SignIn, page: Fetch) -> None:

@@ -110,6 +110,9 @@ def live(portal: Portal, sandbox: Sandbox) -> set[str]:
     for word in ("500", "cut", "half", "400", "401"):  # the last one holds all further ones
         person.create(f"{PLANTED} [[{word}]]")
     passed |= {value for cookie in person.http.cookies if (value := cookie.value) and len(value) > 20}
+    leaving = person.post("/sign-out", csrf_token=Page(person.get("/").text).fields["csrf_token"])
+    [id_token] = set(re.findall('id_token_hint=([^&"]+)', leaving.text))
+    passed |= {id_token, *id_token.split(".")}
     raw(portal, f"GET /?prompt={PLANTED} {PLANTED}\r\n\r\n".encode())
     raw(portal, f"{PLANTED}\r\n\r\n".encode())
     raw(portal, f"GET /?prompt={PLANTED * 400} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

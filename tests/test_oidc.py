@@ -7,7 +7,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
@@ -26,12 +26,17 @@ from conftest import (
 )
 from flask import Flask
 from flask.testing import FlaskClient
+from joserfc import jwt
 from joserfc.jwk import RSAKey
 from peers import Peer, http
+from sqlalchemy import select
 
 from webapp.claims import GroupsLeftOut, UnverifiedEmail, UnvouchedEmail
 from webapp.errors import sign_in_failed
+from webapp.portal import portal_of
+from webapp.store.tables import IdToken
 
+OURS = RSAKey.generate_key(2048, {"kid": "ours", "use": "sig", "alg": "RS256"})
 TRUST = {"oidc_trust_unverified_email": True, "allowed_email_domains": "acme.example"}
 Refuse = Callable[..., None]
 
@@ -410,6 +415,24 @@ class Provider(Peer):
         assert self.behind
         return self.behind.choose(begun.replace(self.issuer, self.behind.issuer), person)
 
+    def vouch(self, begun: str, **claims: object) -> str:
+        """Answer from now on with an ID token of these claims of Dana's; return the callback of `begun`."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(begun).query).items()}
+        now = int(time.time())
+        usual = {
+            "iss": self.issuer,
+            "aud": asked["client_id"],
+            "sub": "acme|dana",
+            "iat": now,
+            "exp": now + 60,
+        }
+        usual |= {"nonce": asked["nonce"], "email": "dana@acme.example", "email_verified": True}
+        id_token = jwt.encode({"alg": "RS256", "kid": OURS.kid}, {**usual, **claims}, OURS)
+        self.answers["jwks.json"] = http(json.dumps({"keys": [OURS.as_dict(private=False)]}).encode())
+        tokens = {"access_token": "a", "token_type": "Bearer", "id_token": id_token}
+        self.answers["token"] = http(json.dumps(tokens).encode())
+        return f"{asked['redirect_uri']}?{urlencode({'code': 'c', 'state': asked['state']})}"
+
 
 @pytest.fixture(scope="module")
 def one_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
@@ -694,3 +717,28 @@ def test_what_a_stranger_says_of_an_error_is_not_repeated(
 ) -> None:
     assert client.get("/sign-in/callback?error=planted&error_description=planted").status_code == 400
     assert "planted" not in caplog.text
+
+
+# Signing out there
+
+
+def test_a_hint_is_sent_while_the_address_stays_short(app: Flask) -> None:
+    provider, back = portal_of(app).provider, "http://localhost:8000/signed-out"
+    room = 1999 - len(provider.end_session_address(back, "x") or "") + 1
+    with_hint = provider.end_session_address(back, "x" * room)
+    assert with_hint
+    assert len(with_hint) == 1999
+    assert provider.end_session_address(back, "x" * (room + 1)) == provider.end_session_address(back, None)
+
+
+def test_a_token_with_hundreds_of_groups_signs_in_and_is_not_kept(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    for count, kept in ((300, 0), (1, 1)):
+        groups = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(count)]
+        callback = provider.vouch(begin_sign_in(client, "?prompt=login"), groups=groups)
+        answer = client.get(own_path(client, callback))
+        assert answer.status_code == 303
+        with portal_of(client.application).store.database.read() as db:
+            assert len(db.scalars(select(IdToken)).all()) == kept

@@ -30,12 +30,24 @@ from webapp.store.launches import PAGE, SAME_AGAIN
 from webapp.store.links import Board
 from webapp.store.pace import Pacer
 from webapp.store.sqlite import Turn
-from webapp.store.tables import Base, Call, Draft, Launch, Link, Pace, SignIn, launch_id, person_key
+from webapp.store.tables import (
+    Base,
+    Call,
+    Draft,
+    IdToken,
+    Launch,
+    Link,
+    Logout,
+    Pace,
+    SignIn,
+    launch_id,
+    person_key,
+)
 
 DANA = person_key("https://idp.example", "acme|dana")
 OMAR = person_key("https://idp.example", "acme|omar")
 EMAIL = "Dana@acme.example"
-DAY = 24 * 3600
+HOUR, DAY = 3600, 24 * 3600
 TOKEN = "token"
 
 Result = TypeVar("Result")
@@ -807,7 +819,7 @@ def test_former_sign_ins_are_kept_for_seven_days(store: Store) -> None:
             at = {"created": SignIn.created - days * DAY}
             db.execute(aged.values(at | ({"ended": SignIn.created - ended * DAY} if ended else {})))
 
-    store.sign_ins.purge(8)
+    store.sign_ins.purge(8, 4)
 
     assert [key for key in ("ended", "former", "lapsed", "recent") if store.sign_ins.find(key)] == [
         "former",
@@ -815,10 +827,77 @@ def test_former_sign_ins_are_kept_for_seven_days(store: Store) -> None:
     ]
 
 
-def sign_in(store: Store, key: str, person: str, email: str) -> None:
+def sign_in(store: Store, key: str, person: str, email: str, instead_of: str | None = None) -> None:
     row = SignIn(id=key, person=person, issuer="https://idp.example", sub="dana", email=email, claim="email")
     row.name, row.groups, row.proved, row.browser = "Dana", "[]", False, "Firefox"
-    store.sign_ins.begin(row)
+    row.sid = f"s-{key}"
+    store.sign_ins.begin(row, f"sealed-{key}", instead_of)
+
+
+def id_tokens(store: Store) -> list[str]:
+    """Whose ID tokens are kept."""
+    with store.database.read() as db:
+        return sorted(db.scalars(select(IdToken.sealed)).all())
+
+
+def test_signing_out_hands_the_id_token_over_once(store: Store) -> None:
+    sign_in(store, "one", DANA, EMAIL)
+
+    assert store.sign_ins.sign_out("one", DANA) == "sealed-one"
+    assert store.sign_ins.sign_out("one", DANA) is None
+    assert id_tokens(store) == []
+
+
+ENDS: dict[str, Callable[[Store], object]] = {
+    "by its person": lambda store: store.sign_ins.end("one", DANA),
+    "by the operator": lambda store: store.sign_ins.end_of(EMAIL),
+    "by the provider, its session": lambda store: store.sign_ins.end_by_provider(
+        Logout(id="x", person=None, sid="s-one", at=1)
+    ),
+    "by the provider, its person": lambda store: store.sign_ins.end_by_provider(
+        Logout(id="x", person=DANA, sid=None, at=1)
+    ),
+    "by signing in again": lambda store: sign_in(store, "one-more", DANA, EMAIL, instead_of="one"),
+    "erased": lambda store: store.erasing.person(EMAIL),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_an_id_token_goes_with_its_sign_in(store: Store, end: Callable[[Store], object]) -> None:
+    sign_in(store, "one", DANA, EMAIL)
+    sign_in(store, "other", OMAR, "omar@acme.example")
+
+    end(store)
+
+    assert [one for one in id_tokens(store) if one != "sealed-one-more"] == ["sealed-other"]
+
+
+def test_the_end_of_all_sign_ins_is_the_end_of_all_id_tokens(store: Store) -> None:
+    sign_in(store, "one", DANA, EMAIL)
+    sign_in(store, "other", OMAR, "omar@acme.example")
+
+    store.sign_ins.end_all()
+
+    assert id_tokens(store) == []
+
+
+def test_id_tokens_of_what_is_over_are_dropped(store: Store) -> None:
+    """What lapsed unseen, and what a release before ended or erased without a word to them."""
+    for key, aged in {
+        "lives": {"created": SignIn.created - 7 * HOUR, "used": SignIn.used - 3 * HOUR},
+        "lapsed": {"created": SignIn.created - 8 * HOUR},
+        "unused": {"used": SignIn.used - 4 * HOUR},
+        "ended": {"ended": SignIn.created},
+    }.items():
+        sign_in(store, key, DANA, EMAIL)
+        with store.database.write() as db:
+            db.execute(update(SignIn).where(SignIn.id == key).values(aged))
+    with store.database.write() as db:
+        db.add(IdToken(sign_in="nobody's", sealed="sealed-nobody's"))
+
+    store.sign_ins.purge(8, 4)
+
+    assert id_tokens(store) == ["sealed-lives"]
 
 
 def test_a_marked_launch_cannot_begin_a_call_any_more(store: Store) -> None:

@@ -26,8 +26,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from . import cookies
 from .claims import User
 from .issuer import BadAnswer, ProviderUnavailable, SignInFailed
-from .keys import digest, signer
-from .oidc import Pending, PromptRefused, Stale
+from .keys import digest, seal, signer, unseal
+from .oidc import LONGEST_ADDRESS, Pending, PromptRefused, Stale
 from .portal import current_portal
 from .store.events import origin
 from .store.sign_ins import EndedAlready, Replayed
@@ -175,10 +175,18 @@ def _begin(user: User) -> None:
         browser=_browser(request.user_agent.string),
     )
     act_as(user)
-    current_portal.store.sign_ins.begin(row, instead_of=g.sign_in.id if g.sign_in else None)
+    before = g.sign_in.id if g.sign_in else None
+    current_portal.store.sign_ins.begin(row, _sealed(user.id_token), before)
     session.clear()
     session[SIGN_IN] = secret
     session.permanent = True
+
+
+def _sealed(id_token: str | None) -> str | None:
+    """Return what is kept of it for the sign-out: nothing where it is longer than what is ever sent."""
+    if id_token is None or len(id_token) > LONGEST_ADDRESS:
+        return None
+    return seal(id_token, current_portal.settings.secret_keys, "id_token")
 
 
 def act_as(user: User | None) -> None:
@@ -197,13 +205,14 @@ def _browser(user_agent: str) -> str:
 @bp.post("/sign-out")
 def sign_out() -> str:
     """End both sessions. A 200 page goes on to the provider: a redirect would fall to `form-action`."""
+    id_token, settings = None, current_portal.settings
     if g.sign_in:
         log.info("signed out", extra={"event": "sign_out"})
-        current_portal.store.sign_ins.sign_out(g.sign_in.id, g.user.key)
+        sealed = current_portal.store.sign_ins.sign_out(g.sign_in.id, g.user.key)
+        id_token = unseal(sealed or "", settings.secret_keys, "id_token")
     session.clear()
     g.user = g.sign_in = None
-    signed_out_address = current_portal.settings.public_url + "/signed-out"
-    address = current_portal.provider.end_session_address(signed_out_address)
+    address = current_portal.provider.end_session_address(f"{settings.public_url}/signed-out", id_token)
     return render_template("signing_out.html", address=address or url_for("auth.signed_out"))
 
 

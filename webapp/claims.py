@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .addresses import host_name
@@ -68,6 +68,7 @@ class User:
     auth_time: float | None = None  # when the person proved who they are, else when the token was made
     verified: bool = True  # the provider vouches for the address
     proved: bool = False  # had to sign in there and then (`prompt=login`)
+    id_token: str | None = field(default=None, repr=False)  # which the provider wants back at sign-out
 
     @property
     def key(self) -> str:

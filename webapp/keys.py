@@ -1,17 +1,24 @@
 """A key of its own for each use, derived from `SECRET_KEY`: what is signed for one is nothing to another.
 
-HMAC with SHA-256 throughout (RFC 2104, FIPS 180-4); itsdangerous would take SHA-1.
+HMAC with SHA-256 throughout (RFC 2104, FIPS 180-4); itsdangerous would take SHA-1. What is sealed
+is a JWE (RFC 7516) with AES-256-GCM.
 """
 
 import hmac
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Literal
 
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import Signer, URLSafeTimedSerializer
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
 
-Use = Literal["session", "csrf", "wanted", "check", "log", "address"]
+SEALED = {"alg": "dir", "enc": "A256GCM"}  # no key in it: both sides are we
+
+Use = Literal["session", "csrf", "wanted", "check", "log", "address", "id_token"]
 
 
 def derived(secret: str, use: Use) -> bytes:
@@ -28,6 +35,20 @@ def signer(secrets: list[str], use: Use) -> URLSafeTimedSerializer:
     """Return what signs with the first secret and verifies with all, as `SECRET_KEY` rotates."""
     newest_last = [derived(secret, use) for secret in reversed(secrets)]
     return URLSafeTimedSerializer(newest_last, salt=use, signer_kwargs={"digest_method": sha256})
+
+
+def seal(text: str, secrets: list[str], use: Use) -> str:
+    """Encrypt with the first secret."""
+    return jwe.encrypt_compact(SEALED, text, OctKey.import_key(derived(secrets[0], use)))
+
+
+def unseal(sealed: str, secrets: list[str], use: Use) -> str | None:
+    """Decrypt with whichever secret it was sealed with; None if that is none of these, or it is spoilt."""
+    for secret in secrets:
+        key = OctKey.import_key(derived(secret, use))
+        with suppress(JoseError, ValueError, TypeError):
+            return (jwe.decrypt_compact(sealed, key, list(SEALED.values())).plaintext or b"").decode()
+    return None
 
 
 class Sessions(SecureCookieSessionInterface):

@@ -36,6 +36,7 @@ from .transport import Transport
 SKEW = 60  # seconds that two clocks may differ
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGOUT_AGE = 300  # seconds
+LONGEST_ADDRESS = 2000  # characters; hundreds of groups make a token of 32 KB, and that a 431 at the provider
 
 # What to look at when the provider refuses (RFC 6749, sections 4.1.2.1 and 5.2).
 CURES = {
@@ -157,11 +158,11 @@ class Provider:
             raise Stale("no such sign-in is under way in this browser")
         self._check_sender(answer.get("iss"))
         try:
-            id_token, userinfo = self._documents(answer["code"], pending)
+            token, id_token, userinfo = self._documents(answer["code"], pending)
             user = claims.person(id_token, userinfo, self.settings)
         except UNREADABLE as error:
             raise BadAnswer(f"the answer cannot be read: {type(error).__name__}") from None
-        return replace(user, proved=pending.prompt == "login")
+        return replace(user, proved=pending.prompt == "login", id_token=token)
 
     def _check_sender(self, sender: str | None) -> None:
         """Hold the answer to come from our provider, where it says so (RFC 9207, section 2.4)."""
@@ -172,8 +173,8 @@ class Provider:
             named = "names no issuer" if sender is None else f"comes from {printable(sender)}"
             raise BadAnswer(f"the answer {named} (iss), and not from {metadata.issuer}")
 
-    def _documents(self, code: str, pending: Pending) -> tuple[Claims, Claims]:
-        """Return the ID token's claims and, where the decision needs them, userinfo's."""
+    def _documents(self, code: str, pending: Pending) -> tuple[str, Claims, Claims]:
+        """Return the ID token, its claims and, where the decision needs them, userinfo's."""
         metadata = self.issuer.metadata
         answer = self.issuer.post(metadata.token_endpoint, self._exchange(code, pending))
         found = _json(answer, "the token endpoint")
@@ -183,10 +184,9 @@ class Provider:
             raise BadAnswer("the token endpoint answered without an ID token")
         id_token = self._id_token(found, pending.nonce, answer)
         if claims.says_enough(id_token, self.settings) or metadata.userinfo_endpoint is None:
-            return id_token, {}
-        return id_token, self._userinfo(
-            metadata.userinfo_endpoint, found.get("access_token"), id_token["sub"]
-        )
+            return found["id_token"], id_token, {}
+        userinfo = self._userinfo(metadata.userinfo_endpoint, found.get("access_token"), id_token["sub"])
+        return found["id_token"], id_token, userinfo
 
     def _exchange(self, code: str, pending: Pending) -> dict[str, str]:
         return {
@@ -246,14 +246,20 @@ class Provider:
         except UNREADABLE as error:
             raise BadAnswer(f"the logout token cannot be read: {type(error).__name__}") from None
 
-    def end_session_address(self, back_to: str) -> str | None:
-        """Return where the provider ends its own session (RP-Initiated Logout 1.0), if it offers that."""
+    def end_session_address(self, back_to: str, id_token: str | None) -> str | None:
+        """Return where the provider ends its own session (RP-Initiated Logout 1.0), if it offers that.
+
+        With the ID token it need not ask the person; one that makes the address too long stays out.
+        """
         try:
             endpoint = self.issuer.metadata.end_session_endpoint
         except SignInFailed:
             return None  # signing out here must work while the provider is down
         asked = {"post_logout_redirect_uri": back_to, "client_id": self.settings.oidc_client_id}
-        return _with_query(endpoint, asked) if endpoint else None
+        if not endpoint:
+            return None
+        with_hint = _with_query(endpoint, asked | {"id_token_hint": id_token or ""})
+        return with_hint if id_token and len(with_hint) < LONGEST_ADDRESS else _with_query(endpoint, asked)
 
 
 def _logout(found: Claims, issuer: str, client_id: str) -> Logout:

@@ -77,11 +77,11 @@ def start_erasing(app: Flask) -> None:
 
 def _erase_for_ever(app: Flask) -> None:
     portal = portal_of(app)
-    days = portal.settings.retention_days
+    settings, days = portal.settings, portal.settings.retention_days
     while True:
         try:
             erased = portal.store.erasing.older_than(days)
-            portal.store.sign_ins.purge(portal.settings.session_hours)
+            portal.store.sign_ins.purge(settings.session_hours, settings.session_idle_hours)
             log.info("erased %s launches older than %s days", erased, days, extra={"event": "erased"})
         except StoreUnavailable as error:
             log.warning("erasing waits for the database: %s", error, extra={"event": "database.away"})

@@ -14,7 +14,7 @@ from .events import note
 from .launches import forget
 from .links import UNUSED
 from .people import people_with
-from .tables import Call, Draft, Event, Launch, Link, SignIn
+from .tables import Call, Draft, Event, IdToken, Launch, Link, SignIn
 
 DAY = 24 * 3600
 
@@ -72,7 +72,8 @@ class Erasing:
             theirs = Launch.person.in_(people)
             mark = update(Launch).where(theirs, Launch.erased.is_(None)).values(erase_after_call=True)
             marked = db.scalars(mark.returning(Launch.id)).all()
-            db.execute(delete(SignIn).where(SignIn.person.in_(people)))
+            gone = db.scalars(delete(SignIn).where(SignIn.person.in_(people)).returning(SignIn.id)).all()
+            db.execute(delete(IdToken).where(IdToken.sign_in.in_(gone)))
             db.execute(delete(Event).where(Event.person.in_(people)))
             note(db, "operator.erased", detail=f"{len(marked)} launches")
             drafts = db.scalars(delete(Draft).where(Draft.person.in_(people)).returning(Draft.id)).all()

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from .database import Database, clock, now_in
 from .events import Name, note
-from .tables import Logout, SignIn
+from .tables import IdToken, Logout, SignIn
 
 FORMER = 7 * 24 * 3600  # seconds that a sign-in is remembered after its end: its drafts belong to its person
 HOUR = 3600
@@ -31,15 +31,21 @@ class SignIns:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def begin(self, row: SignIn, instead_of: str | None = None) -> None:
-        """Write a sign-in down; the one that this browser had before has ended. Raises `EndedAlready`."""
+    def begin(self, row: SignIn, id_token: str | None = None, instead_of: str | None = None) -> None:
+        """Write a sign-in down; the one that this browser had before has ended. Raises `EndedAlready`.
+
+        `id_token`: as it was sealed; it stands apart, so that no other request reads it.
+        """
         with self.database.write() as db:
             now = now_in(db)
             if _was_ended(db, row, now):
                 raise EndedAlready
             row.created = row.used = now
             db.execute(update(SignIn).where(SignIn.id == instead_of).values(ended=now))
+            _drop_tokens(db, SignIn.id == instead_of)
             db.add(row)
+            if id_token:
+                db.add(IdToken(sign_in=row.id, sealed=id_token))
             note(db, "sign_in", detail=row.browser)
 
     def find(self, key: str) -> tuple[SignIn, float] | None:
@@ -63,19 +69,26 @@ class SignIns:
         with self.database.read() as db:
             return list(db.scalars(query.order_by(SignIn.used.desc()).limit(100)))
 
-    def sign_out(self, key: str, person: str) -> None:
-        self._end("sign_out", SignIn.id == key, SignIn.person == person)
+    def sign_out(self, key: str, person: str) -> str | None:
+        """End it; return its ID token, as it was sealed, if there is one."""
+        with self.database.write() as db:
+            sealed = db.scalar(select(IdToken.sealed).where(IdToken.sign_in == key))
+            _end(db, "sign_out", SignIn.id == key, SignIn.person == person)
+            return sealed
 
     def end(self, key: str, person: str) -> int:
         """End another of one's own; return how many were not ended before: 0 or 1."""
-        return self._end("sign_in.ended", SignIn.id == key, SignIn.person == person)
+        with self.database.write() as db:
+            return _end(db, "sign_in.ended", SignIn.id == key, SignIn.person == person)
 
     def end_of(self, email: str) -> int:
         """End every sign-in of whoever has this address, as the operator says."""
-        return self._end("operator.signed_out", func.lower(SignIn.email) == func.lower(email))
+        with self.database.write() as db:
+            return _end(db, "operator.signed_out", func.lower(SignIn.email) == func.lower(email))
 
     def end_all(self) -> int:
-        return self._end("operator.signed_out")
+        with self.database.write() as db:
+            return _end(db, "operator.signed_out")
 
     def end_by_provider(self, logout: Logout) -> int:
         """End what the provider ended, once; return how many. Raises `Replayed`."""
@@ -86,24 +99,39 @@ class SignIns:
                 raise Replayed
             logout.until = now + REMEMBERED
             db.add(logout)
-            its: list[ColumnElement[bool]] = [SignIn.ended.is_(None)]
-            its += [SignIn.person == logout.person] if logout.person else []
+            its = [SignIn.person == logout.person] if logout.person else []
             its += [SignIn.sid == logout.sid] if logout.sid else []
-            ended = update(SignIn).where(*its).values(ended=now).returning(SignIn.id)
-            return len(db.scalars(ended).all())
+            return _ended(db, *its)
 
-    def purge(self, hours: int) -> None:
-        """Drop those that ended seven days ago; `hours` is how long one lasts at most."""
+    def purge(self, hours: int, idle_hours: int) -> None:
+        """Drop those that ended seven days ago, and the ID tokens of all that have ended.
+
+        `hours` is how long one lasts at most, `idle_hours` without being used.
+        """
         with self.database.write() as db:
             gone = or_(SignIn.ended < clock() - FORMER, SignIn.created < clock() - FORMER - hours * HOUR)
             db.execute(delete(SignIn).where(gone))
+            lasts = SignIn.created > clock() - hours * HOUR, SignIn.used > clock() - idle_hours * HOUR
+            valid = select(SignIn.id).where(SignIn.ended.is_(None), *lasts)
+            db.execute(delete(IdToken).where(IdToken.sign_in.not_in(valid)))
 
-    def _end(self, name: Name, *which: object) -> int:
-        ended = update(SignIn).where(SignIn.ended.is_(None), *which).values(ended=clock())  # type: ignore[arg-type]
-        with self.database.write() as db:
-            count = len(db.scalars(ended.returning(SignIn.id)).all())
-            note(db, name, detail=f"{count} sign-ins")
-            return count
+
+def _end(db: Session, name: Name, *which: ColumnElement[bool]) -> int:
+    count = _ended(db, *which)
+    note(db, name, detail=f"{count} sign-ins")
+    return count
+
+
+def _ended(db: Session, *which: ColumnElement[bool]) -> int:
+    """End these, and drop their ID tokens; return how many were not ended before."""
+    ended = update(SignIn).where(SignIn.ended.is_(None), *which).values(ended=clock())
+    count = len(db.scalars(ended.returning(SignIn.id)).all())
+    _drop_tokens(db, *which)
+    return count
+
+
+def _drop_tokens(db: Session, *which: ColumnElement[bool]) -> None:
+    db.execute(delete(IdToken).where(IdToken.sign_in.in_(select(SignIn.id).where(*which))))
 
 
 def _was_ended(db: Session, row: SignIn, now: float) -> bool:

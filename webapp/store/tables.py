@@ -177,6 +177,15 @@ class SignIn(Base):
         return datetime.fromtimestamp(self.created, UTC)
 
 
+class IdToken(Base):
+    """The ID token that a sign-in began with, encrypted: read at sign-out alone, and gone with its end."""
+
+    __tablename__ = "id_tokens"
+
+    sign_in: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+
+
 class Logout(Base):
     """A sign-out that the provider told us of: of one session of a person's, or of all."""
 
