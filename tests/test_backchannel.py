@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 from joserfc import jws
 from joserfc.jwk import RSAKey
 from peers import http
-from test_oidc import Provider, one_provider, provider
+from test_oidc import Provider, one_provider, provider, written
 from werkzeug.test import TestResponse
 
 from webapp.portal import portal_of
@@ -123,6 +124,28 @@ def test_a_token_that_is_not_to_the_letter_ends_nothing(
 def test_a_token_of_nobodys_key_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
     assert tell(RSAKey.generate_key(2048, {"kid": "logout"})).status_code == 400
     assert is_signed_in(signed_in)
+
+
+def test_refused_sign_outs_are_written_once_a_minute_each_cause(
+    tell: Tell, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(30):
+        tell(RSAKey.generate_key(2048, {"kid": f"k{number}"})) if number < 2 else None
+        told = {"logout_token": f"{unsigned(alg=f'a{number}', kid=f'k{number}')}.e30.AAAA"}
+        app.test_client().post("/backchannel-logout", data=told)
+        tell(iat=number)
+        tell(aud=f"a{number}")
+    told = written(caplog, "logout.refused")
+    assert [line.partition("refused: ")[2].partition(",")[0] for line in told] == [
+        "no key of the provider has signed the token",
+        "the token cannot be verified: unsupported_algorithm",
+        "the logout token is not good: claim iat",
+        "the logout token is not good: claim aud",
+    ]
+
+
+def unsigned(**header: str) -> str:
+    return urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
 
 
 @pytest.mark.parametrize("token", ["", "planted", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])

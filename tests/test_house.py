@@ -279,6 +279,44 @@ def test_nothing_but_reading_answers_to_get(app: Flask) -> None:
 
 # What is written down
 
+# Lines for each time: of people who are signed in, of operators, of the process itself.
+EACH_TIME = {
+    "database.away",  # at the start, and when old texts are erased
+    "database.newer",
+    "erased",
+    "launch.created",
+    "launch.erased",
+    "launch.known",
+    "launch.not_recorded",
+    "reloaded.nothing",
+    "request",
+    "request.broke",
+    "setting.unknown",
+    "sign_in",
+    "sign_in.ended",
+    "sign_in.ended_by_provider",
+    "sign_out",
+    "started",
+    "text.read",
+}
+
+
+def test_lines_that_strangers_can_cause_are_written_now_and_then() -> None:
+    """Every other event says how often (`every`), so that nobody fills the log."""
+    each_time = set()
+    for path in (path for path in EVERYTHING if path not in SANDBOX):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            told = _constants(node) if isinstance(node, ast.Dict) else {}
+            if isinstance(told.get("event"), str) and "every" not in told:
+                each_time.add(told["event"])
+    assert each_time == EACH_TIME
+
+
+def _constants(node: ast.Dict) -> dict[object, object]:
+    pairs = zip(node.keys, node.values, strict=True)
+    return {getattr(name, "value", None): getattr(value, "value", None) for name, value in pairs}
+
+
 NAMES = {name.upper() for name in Settings.model_fields}
 
 

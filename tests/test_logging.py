@@ -31,7 +31,7 @@ from conftest import (
 from flask.testing import FlaskClient
 from reading import Page
 
-from webapp.logs import JSONLines, Sparing, TextLines
+from webapp.logs import APART, JSONLines, Sparing, TextLines
 
 # A word that is nobody's, so that every place it turns up is one where it was written.
 PLANTED = f"planted{secrets.token_hex(8)}"
@@ -319,6 +319,31 @@ def test_a_repeated_line_says_how_often_it_was_left_out() -> None:
     assert sparing.filter(again)
     assert again.__dict__["repeated"] == 1
     assert sparing.filter(record("something else"))
+
+
+def test_another_cause_of_the_same_event_is_a_line_of_its_own() -> None:
+    sparing = Sparing()
+    causes = [{"about": "iat"}, {"about": "aud"}, {"about": "iat", "cause": "Other"}, {"about": ""}]
+    for passes in (True, False):
+        for cause in causes:
+            assert sparing.filter(record("refused", event="x", every=60, **cause)) is passes
+
+
+def test_however_many_causes_strangers_invent_lines_and_memory_are_few() -> None:
+    sparing = Sparing()
+    invented = [record("refused", event="x", every=60, about=f"cause {number}") for number in range(500)]
+    assert len([one for one in invented if sparing.filter(one)]) == APART + 1
+    assert sparing.filter(record("refused", event="another", every=60))
+    assert len(sparing.seen["x "]) == APART + 1
+
+
+def test_causes_of_long_ago_make_room() -> None:
+    sparing = Sparing()
+    for number in range(APART):
+        assert sparing.filter(record("refused", event="x", every=0, about=f"cause {number}"))
+    for number in range(APART):
+        assert sparing.filter(record("refused", event="x", every=0, about=f"later {number}"))
+    assert len(sparing.seen["x "]) <= APART
 
 
 @pytest.mark.parametrize("form", [JSONLines(b"key"), TextLines(b"key")], ids=["json", "text"])

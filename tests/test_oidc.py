@@ -33,6 +33,7 @@ from sqlalchemy import select
 
 from webapp.claims import GroupsLeftOut, UnverifiedEmail, UnvouchedEmail
 from webapp.errors import sign_in_failed
+from webapp.logs import Sparing
 from webapp.portal import portal_of
 from webapp.store.tables import IdToken
 
@@ -694,12 +695,58 @@ def test_what_only_the_operator_mends_is_a_warning(
 
 
 def test_what_anybody_can_call_up_is_written_once_a_minute(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, begin_sign_in: BeginSignIn, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client.get("/sign-in/callback?state=none&code=none")
-    client.get("/sign-in/callback?error=planted")
-    told = [record for record in caplog.records if record.__dict__.get("event") == "sign_in.failed"]
-    assert [record.__dict__["every"] for record in told] == [60, 60]
+    """Each cause is a line of its own, whatever a stranger says beside it."""
+
+    def callback(**answer: str) -> None:
+        state = parse_qs(urlsplit(begin_sign_in(client)).query)["state"][0]
+        client.get(f"/sign-in/callback?{urlencode({'state': state, **answer})}")
+
+    for number in range(30):
+        callback(code=f"c{number}")
+        callback(code="c", iss=f"https://evil{number}.example")
+        callback(error=f"e{number}", error_description=f"d{number}")
+        client.get(f"/sign-in/callback?state=s{number}&code=none")
+        client.get(f"/sign-in/callback?error=s{number}")
+    callback(error="invalid_request", error_description="redirect_uri")
+    for choice in ("!bad-signature", "!wrong-audience", "una"):
+        client.get(own_path(client, sandbox.choose(begin_sign_in(client), choice)))
+
+    told = written(caplog, "sign_in.failed")
+    begins = [
+        "BadAnswer: the token endpoint answered 400 invalid_grant",
+        "BadAnswer: the answer comes from https://evil0.example (iss)",
+        "BadAnswer: the provider sent back e0 (d0)",
+        "Stale: no such sign-in",
+        "BadAnswer: an error came back that belongs to no sign-in under way",
+        "BadAnswer: the provider sent back invalid_request (redirect_uri)",
+        "BadAnswer: no key of the provider has signed the token",
+        "BadAnswer: claim aud: 'another-client'",
+        "UnverifiedEmail: email_verified is False",
+    ]
+    assert len(told) == len(begins), told
+    for line, begin in zip(told, begins, strict=True):
+        assert line.startswith(f"a sign-in failed: {begin}")
+
+
+def written(caplog: pytest.LogCaptureFixture, event: str) -> list[str]:
+    """What of this event is written, of all that was said."""
+    sparing = Sparing()
+    passed = [record for record in caplog.records if sparing.filter(record)]
+    return [record.getMessage() for record in passed if record.__dict__.get("event") == event]
+
+
+def test_old_documents_that_are_used_are_told_once_a_minute(
+    make_app: MakeApp, provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    assert client.get("/sign-in").status_code == 303
+    provider.answers["openid-configuration"] = http(b"", "503 Down")
+    monkeypatch.setattr("webapp.issuer.FRESH", 0)  # an hour has passed
+    for _ in range(3):
+        assert client.get("/sign-in").status_code == 303
+    assert len(written(caplog, "provider.away")) == 1
 
 
 def test_a_provider_that_does_not_answer_is_left_alone_for_seconds(
@@ -710,6 +757,7 @@ def test_a_provider_that_does_not_answer_is_left_alone_for_seconds(
         assert client.get("/sign-in").status_code == 503
     assert "ECONNREFUSED" in caplog.text
     assert "remembered for 5 s" in caplog.text
+    assert len(written(caplog, "sign_in.failed")) == 1
 
 
 def test_what_a_stranger_says_of_an_error_is_not_repeated(

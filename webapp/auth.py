@@ -54,7 +54,6 @@ SYSTEMS = (
 
 SIGN_IN = "sign_in"  # the session's key for what finds the row
 UNVERIFIED = " (unverified)"  # behind the claim's name in a row
-LOGOUT_REFUSED = {"event": "logout.refused", "every": 60}
 LONGEST_WANTED = 300  # bytes of path and query that are carried through a sign-in
 UNDER_WAY_LIFETIME = 24 * 3600  # seconds: people leave a sign-in page open overnight
 PROMPTS = frozenset({"select_account", "login"})
@@ -227,7 +226,8 @@ def backchannel_logout() -> tuple[BaseResponse, int]:
         count = current_portal.store.sign_ins.end_by_provider(row)
     except (SignInFailed, Replayed) as error:
         why = str(error) or "it was told before"
-        log.warning("a sign-out of the provider's was refused: %s", why, extra=LOGOUT_REFUSED)
+        more = {"event": "logout.refused", "every": 60, "about": getattr(error, "about", why)}
+        log.warning("a sign-out of the provider's was refused: %s", why, extra=more)
         return jsonify(error="invalid_request"), 503 if isinstance(error, ProviderUnavailable) else 400
     log.info("the provider ended %s sign-ins", count, extra={"event": "sign_in.ended_by_provider"})
     return jsonify(), 200

@@ -135,7 +135,8 @@ def _unverified(document: Claims) -> SignInFailed:
             "the provider sends no email_verified, neither in the ID token nor at userinfo: let it, "
             "or set OIDC_TRUST_UNVERIFIED_EMAIL"
         )
-    return UnverifiedEmail(f"email_verified is {printable(repr(document['email_verified']), 40)}")
+    said = printable(repr(document["email_verified"]), 40)
+    return UnverifiedEmail(f"email_verified is {said}", "email_verified")
 
 
 def _is_true(flag: object) -> bool:
@@ -175,7 +176,7 @@ def _groups(id_token: Claims, userinfo: Claims, allowed: Sequence[str]) -> tuple
     own = tuple(group for group in dict.fromkeys(allowed) if group in groups)
     if not own:
         why = "sent no groups claim" if found is None else f"sent {len(groups)} others"
-        raise NotAllowed(f"ALLOWED_GROUPS: the provider {why}")
+        raise NotAllowed(f"ALLOWED_GROUPS: the provider {why}", f"ALLOWED_GROUPS {found is None}")
     return own
 
 

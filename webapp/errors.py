@@ -360,9 +360,7 @@ def refused_unread() -> None:
 def sign_in_failed(error: SignInFailed) -> tuple[str, int]:
     is_operators = error.for_operator or error.status >= 500
     level = logging.WARNING if is_operators else logging.INFO
-    told: dict[str, object] = {"event": "sign_in.failed", "cause": type(error).__name__}
-    if isinstance(error, Stale) or "error" in request.args:  # what anybody can call up
-        told["every"] = 60
+    told = {"event": "sign_in.failed", "cause": type(error).__name__, "about": error.about, "every": 60}
     log.log(level, "a sign-in failed: %s: %s", type(error).__name__, error, extra=told)
     refusal = next(REFUSALS[kind] for kind in type(error).__mro__ if kind in REFUSALS)
     page = refusal.page
@@ -384,7 +382,7 @@ def no_text(error: NoText) -> tuple[str, int]:
 
 
 def expired(error: CSRFError) -> tuple[str, int]:
-    told = {"event": "post.refused", "every": 60}
+    told = {"event": "post.refused", "every": 60, "about": error.description}
     log.info("a post was refused: %s", error.description, extra=told)
     return error_page(EXPIRED_PAGE), 400
 
@@ -399,7 +397,8 @@ def cut_off(error: CutOff) -> tuple[str, int]:
 
 
 def store_unavailable(error: StoreUnavailable) -> tuple[str, int, dict[str, str]]:
-    log.error("the database does not answer: %s", error, extra={"event": "database.away"})
+    told = {"event": "database.away", "every": 60, "about": str(error)}
+    log.error("the database does not answer: %s", error, extra=told)
     headers = {"Retry-After": "5"}
     if request.endpoint == "launches.show":
         headers["Refresh"] = "5"  # a page that waits goes on by itself, without a script too
@@ -411,7 +410,8 @@ def http_error(error: HTTPException) -> BaseResponse | HTTPException:
     if status < 400:
         return error
     if status >= 500 and not isinstance(error, InternalServerError):
-        log.error("a request failed with %s", status, extra={"event": "request.failed", "status": status})
+        told = {"event": "request.failed", "status": status, "every": 60, "about": str(status)}
+        log.error("a request failed with %s", status, extra=told)
     response = error.get_response()  # with what the status asks for, such as Allow
     page = error_page(OF_EXCEPTIONS.get(type(error)) or _page_of(status))
     response.set_data((_form_with_text(TEXT_KEPT) if status >= 500 else None) or page)

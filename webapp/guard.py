@@ -146,6 +146,6 @@ def from_our_own_page() -> bool:
         "refused a post from %s: PUBLIC_URL is at %s; if people open the portal there, change PUBLIC_URL",
         printable(origin)[:100],
         ours,
-        extra={"event": "post.foreign", "every": 60},
+        extra={"event": "post.foreign", "every": 60, "about": origin[:100]},
     )
     return False

@@ -42,11 +42,19 @@ T = TypeVar("T")
 
 
 class SignInFailed(Exception):
-    """Nobody is signed in. The text is for the log; `errors.py` has the words for people, by class."""
+    """Nobody is signed in. The text is for the log; `errors.py` has the words for people, by class.
+
+    `about` tells this cause from others: the text, less what changes from one time to the next, or what
+    a stranger has a say in.
+    """
 
     status = 400
     account = ""  # who was refused, as far as it is known
     for_operator = False  # only a setting, here or at the provider, mends it
+
+    def __init__(self, text: str, about: str = "") -> None:
+        super().__init__(text)
+        self.about = about or text
 
 
 class BadAnswer(SignInFailed):
@@ -192,7 +200,11 @@ class Document(Generic[T]):
         except ProviderUnavailable as error:
             if kept is None or kept[1] < newer_than:
                 raise
-            log.warning("what the provider published is still used, as it cannot be fetched: %s", error)
+            log.warning(
+                "what the provider published is still used, as it cannot be fetched: %s",
+                error,
+                extra={"event": "provider.away", "every": 60, "about": error.about},
+            )
             return kept[0]
         self._kept = (found, begun)
         return found
@@ -227,7 +239,7 @@ class Issuer:
         """Call once; nothing is followed. Raises `ProviderUnavailable`, for an answer of 5xx as well."""
         failed, why = self._failures.get(address, (float("-inf"), ""))
         if monotonic() < failed + LEFT_ALONE:
-            raise ProviderUnavailable(f"{why} (remembered for {LEFT_ALONE} s)")
+            raise ProviderUnavailable(f"{why} (remembered for {LEFT_ALONE} s)", why)
         with self._turn(), Session() as http:
             equip(http, self._transport)
             try:
@@ -262,14 +274,16 @@ class Issuer:
         try:
             return _decode(token, self._keys.get(), algorithms) or self._by_new_keys(token, algorithms, now)
         except JoseError as error:
-            raise BadAnswer(f"the token cannot be verified: {error.error}, {_header(token)}") from None
+            why = f"the token cannot be verified: {error.error}"
+            raise BadAnswer(f"{why}, {_header(token)}", why) from None
         except UNREADABLE as error:
             raise BadAnswer(f"the token cannot be read: {type(error).__name__}") from None
 
     def _by_new_keys(self, token: str, algorithms: Sequence[str], newer_than: float) -> jwt.Token:
         found = _decode(token, self._keys.get(newer_than), algorithms)
         if found is None:
-            raise BadAnswer(f"no key of the provider has signed the token, {_header(token)}")
+            why = "no key of the provider has signed the token"
+            raise BadAnswer(f"{why}, {_header(token)}", why)
         return found
 
     def _fetch_metadata(self) -> Metadata:

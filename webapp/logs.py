@@ -24,6 +24,7 @@ from .store.events import OPERATOR, Origin, origin
 
 Format = Literal["json", "text"]
 ONCE = math.inf
+APART, OTHERS = 20, "others"  # causes of one event that have a line each; what all further ones share
 
 # What a line may tell besides; everything else that somebody hangs on a record stays out.
 MORE = (
@@ -107,25 +108,39 @@ class TextLines(logging.Formatter):
 
 
 class Sparing(logging.Filter):
-    """Lets what strangers can cause pass once in `every` seconds; the next line says how often it was."""
+    """Lets what strangers can cause pass once in `every` seconds; the next line says how often it was.
+
+    `about` tells causes of one event apart, each of which is a line of its own. Strangers may have a say in
+    it: so many, and all further ones share a line.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: dict[str, tuple[float, int]] = {}
+        self.seen: dict[str, dict[str, tuple[float, int]]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         every = getattr(record, "every", None)
         if every is None:
             return True
         event, cause = getattr(record, "event", record.msg), getattr(record, "cause", "")
-        name, now = f"{event} {cause}", time.monotonic()
-        last, missed = self.seen.get(name, (-math.inf, 0))
+        seen, now = self.seen.setdefault(f"{event} {cause}", {}), time.monotonic()
+        about = _line(seen, getattr(record, "about", ""), now - every)
+        last, missed = seen.get(about, (-math.inf, 0))
         if now - last < every:
-            self.seen[name] = (last, missed + 1)
+            seen[about] = (last, missed + 1)
             return False
-        self.seen[name] = (now, 0)
+        seen[about] = (now, 0)
         record.repeated = missed or None
         return True
+
+
+def _line(seen: dict[str, tuple[float, int]], about: str, old: float) -> str:
+    """Return whose turn this cause shares: its own, unless so many others have one."""
+    if about in seen or len(seen) < APART:
+        return about
+    for one in [one for one, (last, _) in seen.items() if last <= old]:
+        del seen[one]
+    return about if len(seen) < APART else OTHERS
 
 
 class PortalHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -187,7 +202,7 @@ def init_app(app: Flask, trusted_proxies: int, host: str) -> None:
                 "a request came for host %s, and PUBLIC_URL's is %s: if people use it, redirect there",
                 printable(request.host)[:100],
                 host,
-                extra={"event": "host.foreign", "every": ONCE},
+                extra={"event": "host.foreign", "every": ONCE, "about": request.host[:100]},
             )
 
     @app.after_request

@@ -47,6 +47,22 @@ CURES = {
     "unauthorized_client": "see OIDC_CLIENT_ID, and allow the authorization code flow at the provider",
     "unsupported_response_type": "allow the authorization code flow at the provider",
 }
+# What a provider may send back (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6).
+REGISTERED = frozenset(
+    {
+        "access_denied",
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "invalid_request",
+        "invalid_scope",
+        "login_required",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_response_type",
+    }
+)
 CURES_BY_CLAIM = {"aud": "see OIDC_CLIENT_ID", "iss": "see OIDC_ISSUER", "azp": "see OIDC_CLIENT_ID"}
 
 
@@ -171,7 +187,8 @@ class Provider:
             return
         if sender != metadata.issuer:
             named = "names no issuer" if sender is None else f"comes from {printable(sender)}"
-            raise BadAnswer(f"the answer {named} (iss), and not from {metadata.issuer}")
+            about = "the answer's iss" if sender else "the answer without iss"
+            raise BadAnswer(f"the answer {named} (iss), and not from {metadata.issuer}", about)
 
     def _documents(self, code: str, pending: Pending) -> tuple[str, Claims, Claims]:
         """Return the ID token, its claims and, where the decision needs them, userinfo's."""
@@ -210,7 +227,7 @@ class Provider:
         try:
             found.validate(leeway=SKEW)
         except ClaimError as error:
-            raise BadAnswer(_wrong_claim(error, signed.claims, answer)) from None
+            raise BadAnswer(_wrong_claim(error, signed.claims, answer), f"claim {error.claim}") from None
         return signed.claims
 
     def _userinfo(self, endpoint: str, access_token: object, sub: object) -> Claims:
@@ -219,7 +236,7 @@ class Provider:
         answer = self.issuer.call("GET", endpoint, headers=shown)
         if answer.status_code != 200:
             why = printable(answer.headers.get("WWW-Authenticate", ""))
-            raise BadAnswer(f"userinfo answered {answer.status_code} {why}")
+            raise BadAnswer(f"userinfo answered {answer.status_code} {why}", f"userinfo {answer.status_code}")
         found = self._signed_userinfo(answer) if _is_token(answer) else _json(answer, "userinfo")
         if found.get("sub") != sub:
             raise BadAnswer("userinfo speaks of somebody else: claim sub")
@@ -297,7 +314,8 @@ def _refused(answer: Response, found: Claims, whose: str) -> BadAnswer:
     error, description = printable(found.get("error", "no error"), 60), found.get("error_description")
     told = f" ({printable(description)})" if description else ""
     cure = f": {CURES[error]}" if error in CURES else ""
-    return BadAnswer(f"{whose} answered {answer.status_code} {error}{told}{cure}")
+    said = f"{whose} answered {answer.status_code} {error}"
+    return BadAnswer(f"{said}{told}{cure}", said)
 
 
 def _turned_away(answer: Mapping[str, str], *, is_ours: bool) -> SignInFailed:
@@ -310,13 +328,14 @@ def _turned_away(answer: Mapping[str, str], *, is_ours: bool) -> SignInFailed:
     if is_ours:
         said = f"the provider sent back {error} ({printable(answer.get('error_description', ''))})"
     said += f": {CURES[error]}" if error in CURES else ""
+    about = f"{'our' if is_ours else 'nobody'}'s {error if error in REGISTERED else 'other error'}"
     if error == "access_denied":
-        return Cancelled(said) if answer.get("error_subcode") == "cancel" else Refused(said)
+        return (Cancelled if answer.get("error_subcode") == "cancel" else Refused)(said, about)
     if error in ("login_required", "interaction_required", "consent_required", "account_selection_required"):
-        return Cancelled(said)
+        return Cancelled(said, about)
     if error in ("temporarily_unavailable", "server_error"):
-        return ProviderUnavailable(said)
-    return BadAnswer(said)
+        return ProviderUnavailable(said, about)
+    return BadAnswer(said, about)
 
 
 def _wrong_claim(error: ClaimError, found: Claims, answer: Response) -> str:

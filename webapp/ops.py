@@ -53,7 +53,7 @@ def readyz() -> Response:
     """Say whether people can be served: 503 while the database cannot be written, and why, within 5 s."""
     wrong = current_portal.health.ask()
     if wrong:
-        log.error("not ready: %s", wrong, extra={"event": "not_ready", "every": 60})
+        log.error("not ready: %s", wrong, extra={"event": "not_ready", "every": 60, "about": wrong})
         return Response(f"{wrong.partition(':')[0]}\n", 503, mimetype="text/plain")
     return Response("ok\n", mimetype="text/plain")
 
