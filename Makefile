@@ -15,7 +15,7 @@ demo: .venv ## serve the portal with its sandbox; PORT=8000 SANDBOX_PORT=8001 ch
 # QUICK=1: no browser but Chromium, nothing that takes minutes of real time.
 export QUICK
 
-test: .venv/dev.stamp ## run all tests; QUICK=1 leaves out other browsers and minutes-long faults
+test: .venv/dev.stamp tests/idp/.venv/stamp ## run all tests; QUICK=1 leaves out other browsers and minutes-long faults
 	@sh .ci/setup.sh engines
 	@.venv/bin/python -m pytest
 
@@ -37,10 +37,16 @@ check: .venv/dev.stamp ## run formatter, linter and type checker
 .venv/dev.stamp: .venv/runtime.stamp requirements-dev.txt
 	@sh .ci/setup.sh dev
 
+# Identity providers that are not ours, apart from everything else: what they are made with is theirs.
+tests/idp/.venv/stamp: .venv/runtime.stamp tests/idp/requirements.txt tests/idp/package-lock.json
+	@sh .ci/setup.sh providers
+
 # `make lock LOCK=--upgrade` takes newer versions; without it only what pyproject.toml asks for changes.
 compile = .venv/bin/uv pip compile --quiet $(LOCK) --universal --python-version 3.11 \
-	--generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml
+	--generate-hashes --no-header --no-annotate --no-emit-index-url
 
-lock: .venv/dev.stamp ## pin the dependencies of pyproject.toml anew; LOCK=--upgrade takes newer ones
-	$(compile) -o requirements.txt
-	$(compile) --group dev -c requirements.txt -o requirements-dev.txt
+lock: .venv/dev.stamp tests/idp/.venv/stamp ## pin the dependencies of pyproject.toml anew; LOCK=--upgrade takes newer ones
+	$(compile) pyproject.toml -o requirements.txt
+	$(compile) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(compile) --group providers -o tests/idp/requirements.txt
+	cd tests/idp && .venv/bin/npm --silent $(if $(LOCK),update,install) --package-lock-only

@@ -1,4 +1,4 @@
-# Sets up what the Makefile asks for: `sh .ci/setup.sh runtime|dev|engines`.
+# Sets up what the Makefile asks for: `sh .ci/setup.sh runtime|dev|engines|providers`.
 # Does nothing that is already done; installs Debian packages only as root.
 set -eu
 
@@ -26,7 +26,7 @@ install() {
 }
 
 pip_install() {
-    .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$1"
+    "$1/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$2"
 }
 
 runtime() {
@@ -44,13 +44,13 @@ runtime() {
 
     say "Setting up .venv with $("$python" --version) ..."
     .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
-    pip_install requirements.txt
+    pip_install .venv requirements.txt
     touch .venv/runtime.stamp
 }
 
 dev() {
     say "Adding what checks and tests need ..."
-    pip_install requirements-dev.txt
+    pip_install .venv requirements-dev.txt
     touch .venv/dev.stamp
 }
 
@@ -76,6 +76,15 @@ engines() {
     if echo "$packages" | grep -qx chromium; then
         .venv/bin/python -m playwright install chromium || fail "The tests need a browser: install Chromium or Chrome."
     fi
+}
+
+# Node comes as a wheel: Debian's is older than what runs on it, and needs root. What fails is told as above.
+providers() {
+    say "Adding the identity providers that the tests sign in at ..."
+    .venv/bin/python -m venv --clear tests/idp/.venv &&
+        pip_install tests/idp/.venv tests/idp/requirements.txt &&
+        (cd tests/idp && .venv/bin/npm --silent ci) &&
+        touch tests/idp/.venv/stamp || say "Installing failed."
 }
 
 "$@"

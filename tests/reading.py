@@ -126,6 +126,11 @@ class _Parser(HTMLParser):
         if tag not in VOID:
             self.open = element
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
     def handle_endtag(self, tag: str) -> None:
         assert tag == self.open.tag, f"</{tag}> closes <{self.open.tag}>"
         assert self.open.parent is not None

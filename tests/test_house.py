@@ -19,6 +19,12 @@ MODULES = sorted(WEBAPP.glob("*.py"))
 STORE = sorted((WEBAPP / "store").glob("*.py"))
 SANDBOX = sorted((WEBAPP / "sandbox").rglob("*.py"))
 EVERYTHING = sorted({*WEBAPP.rglob("*.py"), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"})
+LOCKS = [
+    ROOT / "requirements.txt",
+    ROOT / "requirements-dev.txt",
+    ROOT / "tests" / "idp" / "requirements.txt",
+    ROOT / "tests" / "idp" / "package-lock.json",
+]
 ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
 
 # What stands at the bottom imports no sibling but these.
@@ -329,6 +335,13 @@ def test_every_setting_is_in_the_readme() -> None:
 def test_every_setting_is_in_the_example() -> None:
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE)) == NAMES
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_what_is_locked_comes_from_whichever_registry_one_has(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert re.search(r"sha(256|512)[:-]", text)
+    assert not re.search(r'"resolved"|--(extra-)?index-url|--find-links| @ ', text)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "templates").glob("*.html")), ids=lambda path: path.stem)
