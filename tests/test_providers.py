@@ -109,7 +109,9 @@ def test_a_person_signs_in(make_app: MakeApp, node: Foreign, go_in: GoIn, page: 
     assert page(client).prompt == ""
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "PS512", "ES256", "ES384", "ES512", "Ed25519"])
+@pytest.mark.parametrize(
+    "algorithm", ["RS256", "PS256", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+)
 def test_whatever_signs_the_id_token_and_userinfo_is_verified(
     make_app: MakeApp, node: Foreign, go_in: GoIn, algorithm: str
 ) -> None:
