@@ -324,6 +324,17 @@ def test_who_cancels_at_django_is_told_so(
     assert page(client, come_back(client, browser), 403).h1 == "Sign-in was refused"
 
 
+def test_another_account_can_be_used_at_django(make_app: MakeApp, django: Foreign, go_in: GoIn) -> None:
+    client = make_app(**at(django.issuers["django"]), **TRUST).test_client()
+    browser = go_in(client)
+    come_back(client, browser)
+    browser.open(client.get("/sign-in?prompt=select_account").location)
+    prove(browser, "una")
+    consent(browser)
+    assert come_back(client, browser).status_code == 303
+    assert who(client)[0] == "una@acme.example"
+
+
 def test_signing_out_ends_the_session_at_django(
     make_app: MakeApp, django: Foreign, go_in: GoIn, page: Fetch, begin_sign_in: BeginSignIn
 ) -> None:

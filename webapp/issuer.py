@@ -94,6 +94,7 @@ class Metadata:
     must_push: bool
     names_itself: bool
     scopes: frozenset[str]
+    prompts: frozenset[str]
     algorithms: tuple[str, ...]
     posts_secret: bool
 
@@ -118,6 +119,7 @@ class Metadata:
             must_push=found.get("require_pushed_authorization_requests") is True and pushed is not None,
             names_itself=found.get("authorization_response_iss_parameter_supported") is True,
             scopes=frozenset(_texts(found.get("scopes_supported"))),
+            prompts=frozenset(_texts(found.get("prompt_values_supported"))),
             algorithms=algorithms,
             posts_secret="client_secret_basic" not in methods,
         )

@@ -154,7 +154,10 @@ class Provider:
             "code_challenge": pending.challenge,
             "code_challenge_method": "S256",
         }
-        return asked | ({"prompt": pending.prompt} if pending.prompt else {})
+        prompt = pending.prompt
+        if prompt == "select_account" and metadata.prompts and prompt not in metadata.prompts:
+            prompt = "login"  # or a provider that ignores it goes on with the account that was refused
+        return asked | ({"prompt": prompt} if prompt else {})
 
     def _push(self, asked: Mapping[str, str], endpoint: str) -> dict[str, str]:
         """Hand the request over beforehand (RFC 9126); what is left of it is a name for it."""
