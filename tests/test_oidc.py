@@ -84,6 +84,45 @@ def test_an_email_may_come_from_userinfo(client: FlaskClient, sign_in: SignIn) -
     assert user_of(client)["email"] == "ugo@acme.example"
 
 
+@pytest.mark.parametrize("person", ["olga", "vito", "sina"])
+def test_an_email_is_believed_from_the_document_that_vouches_for_it(
+    client: FlaskClient, sign_in: SignIn, person: str
+) -> None:
+    assert sign_in(client, person).status_code == 303
+    assert user_of(client)["email"] == f"{person}@acme.example"
+
+
+def test_an_address_with_an_umlaut_is_what_servers_know_it_as(client: FlaskClient, sign_in: SignIn) -> None:
+    assert sign_in(client, "bea").status_code == 303
+    assert user_of(client)["email"] == "bea@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("choice", ["!new-key", "!half-name", "!odd-lifetime"])
+def test_what_is_odd_but_legal_signs_in(app: Flask, sign_in: SignIn, choice: str) -> None:
+    before, client = app.test_client(), app.test_client()
+    sign_in(before)
+    assert sign_in(client, choice).status_code == 303
+    assert (user_of(client)["sub"], user_of(client)["name"]) == ("acme|dana", "Dana Whitfield")
+
+
+@pytest.mark.parametrize("issuer", ["oidc-pushed", "oidc-odd-keys"])
+def test_what_a_provider_may_want_or_publish_signs_in(
+    make_app: MakeApp, sandbox: Sandbox, sign_in: SignIn, issuer: str
+) -> None:
+    client = make_app(oidc_issuer=f"{sandbox.url}/{issuer}").test_client()
+    assert sign_in(client).status_code == 303
+    assert user_of(client)["issuer"] == f"{sandbox.url}/{issuer}"
+
+
+def test_groups_that_are_left_out_matter_only_where_they_are_asked_for(
+    make_app: MakeApp, sign_in: SignIn, page: Fetch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without, client = make_app().test_client(), make_app(allowed_groups="sales").test_client()
+    assert sign_in(without, "gus").status_code == 303
+    assert page(client, sign_in(client, "gus"), 403).h1 == "The portal cannot see your groups"
+    assert "_claim_names" in caplog.text
+
+
 def test_an_email_may_come_from_another_claim_with_trust(make_app: MakeApp, sign_in: SignIn) -> None:
     client = make_app(oidc_email_claim="upn", **TRUST).test_client()
     sign_in(client, "upton")
@@ -179,7 +218,14 @@ def test_only_known_prompts_are_passed_on(
         ("noel", 403, "Your account has no e-mail address", "Use another account"),
         ("upton", 403, "Your account has no e-mail address", "Use another account"),
         ("una", 403, "Your e-mail address is not verified", "Use another account"),
+        ("nadia", 403, "The portal cannot tell whether your e-mail address is yours", "Use another account"),
         ("uwe", 502, "The sign-in could not be verified", "Try again"),
+        ("!told-why", 400, "The sign-in could not be verified", "Try again"),
+        ("!no-sender", 502, "The sign-in could not be verified", "Try again"),
+        ("!wrong-sender", 502, "The sign-in could not be verified", "Try again"),
+        ("!early", 502, "The sign-in could not be verified", "Try again"),
+        ("!no-sub", 502, "The sign-in could not be verified", "Try again"),
+        ("!token-cut", 503, "Sign-in is not available right now", "Try again"),
         ("!server-error", 400, "Sign-in is not available right now", "Try again"),
         ("!bad-signature", 502, "The sign-in could not be verified", "Try again"),
         ("!wrong-audience", 502, "The sign-in could not be verified", "Try again"),
@@ -197,6 +243,37 @@ def test_each_failed_sign_in_has_its_own_words(
     client: FlaskClient, sign_in: SignIn, refuse: Refuse, person: str, status: int, title: str, way_on: str
 ) -> None:
     refuse(client, sign_in(client, person), status, title, way_on)
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ("nadia", "set OIDC_TRUST_UNVERIFIED_EMAIL"),
+        ("uwe", "claim sub"),
+        (
+            "!told-why",
+            r"unauthorized_client \(The application is switched off \(code 50105\)\): see OIDC_CLIENT_ID",
+        ),
+        ("!no-sender", r"names no issuer \(iss\)"),
+        ("!wrong-sender", "comes from https://login.elsewhere.example"),
+        ("!wrong-audience", "claim aud: 'another-client'; see OIDC_CLIENT_ID"),
+        ("!wrong-issuer", "claim iss: 'https://login.elsewhere.example'; see OIDC_ISSUER"),
+        ("!expired", "claim exp: [0-9]+ s in the past"),
+        ("!early", "claim iat: [0-9]+ s in the future.*set the clock of what signs its tokens"),
+        ("!no-sub", "claim sub"),
+        ("!bad-signature", "no key of the provider has signed the token, alg RS256"),
+        ("!alg-none", "alg none"),
+        ("!token-refused", r"400 invalid_grant \(The code was refused\)"),
+        ("!token-500", "/oidc/token answered 500"),
+        ("!token-cut", "127.0.0.1 broke off"),
+    ],
+)
+def test_the_log_names_what_was_wrong(
+    client: FlaskClient, sign_in: SignIn, caplog: pytest.LogCaptureFixture, choice: str, told: str
+) -> None:
+    sign_in(client, choice)
+    [line] = [record for record in caplog.records if record.__dict__.get("event") == "sign_in.failed"]
+    assert re.search(told, line.getMessage())
 
 
 @pytest.mark.parametrize(
@@ -591,32 +668,19 @@ def test_a_pushed_request_goes_ahead_where_it_must(make_app: MakeApp, provider: 
     assert {"state", "nonce", "code_challenge", "redirect_uri"} <= asked.keys()
 
 
-@pytest.mark.parametrize("sender", [None, "https://other.example", ""])
-def test_an_answer_that_must_name_its_sender_and_does_not_is_refused(
-    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, sender: str | None
+def test_an_empty_sender_is_none(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
 ) -> None:
-    discovery(provider, authorization_response_iss_parameter_supported=True)
-    client = make_app(oidc_issuer=provider.issuer).test_client()
-    callback = own_path(client, provider.choose(begin_sign_in(client), "dana"))
-    callback += "" if sender is None else f"&iss={sender}"
-    assert client.get(callback).status_code == 502
-
-
-def test_an_answer_that_names_its_sender_is_taken(
-    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
-) -> None:
-    discovery(provider, authorization_response_iss_parameter_supported=True)
-    client = make_app(oidc_issuer=provider.issuer).test_client()
-    callback = own_path(client, provider.choose(begin_sign_in(client), "dana"))
-    assert client.get(f"{callback}&iss={provider.issuer}").status_code == 303
+    callback = re.sub(r"iss=[^&]+", "iss=", sandbox.choose(begin_sign_in(client), "dana"))
+    answer = client.get(own_path(client, callback))
+    refuse(client, answer, 502, "The sign-in could not be verified", "Try again")
 
 
 def test_a_wrong_sender_is_refused_although_none_was_announced(
-    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+    make_app: MakeApp, sandbox: Sandbox, sign_in: SignIn
 ) -> None:
-    client = make_app(oidc_issuer=provider.issuer).test_client()
-    callback = own_path(client, provider.choose(begin_sign_in(client), "dana"))
-    assert client.get(f"{callback}&iss=https://other.example").status_code == 502
+    client = make_app(oidc_issuer=f"{sandbox.url}/oidc-plain").test_client()
+    assert sign_in(client, "!wrong-sender").status_code == 502
 
 
 @pytest.mark.parametrize(

@@ -816,6 +816,53 @@ def test_upton_has_upn_only(sign_in: SignIn) -> None:
     assert claims["upn"] == "upton@acme.example"
 
 
+def documents(sign_in: SignIn, person: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the ID token and userinfo say of somebody."""
+    tokens = sign_in.tokens(person)
+    return sign_in.verify(tokens["id_token"]), sign_in.userinfo(tokens["access_token"]).json()
+
+
+def test_olga_is_vouched_for_in_userinfo_only(sign_in: SignIn) -> None:
+    claims, userinfo = documents(sign_in, "olga")
+    assert claims["email"] == userinfo["email"] == "olga@acme.example"
+    assert "email_verified" not in claims
+    assert userinfo["email_verified"] is True
+
+
+def test_vito_has_two_addresses_and_one_is_vouched_for(sign_in: SignIn) -> None:
+    claims, userinfo = documents(sign_in, "vito")
+    assert (claims["email"], "email_verified" in claims) == (DANA, False)
+    assert (userinfo["email"], userinfo["email_verified"]) == ("vito@acme.example", True)
+
+
+def test_nobody_vouches_for_nadia(sign_in: SignIn) -> None:
+    for document in documents(sign_in, "nadia"):
+        assert document["email"] == "nadia@acme.example"
+        assert "email_verified" not in document
+
+
+def test_sina_has_her_email_in_a_signed_userinfo_only(sign_in: SignIn) -> None:
+    tokens = sign_in.tokens("sina")
+    assert "email" not in sign_in.verify(tokens["id_token"])
+    answer = sign_in.userinfo(tokens["access_token"])
+    assert answer.headers["Content-Type"] == "application/jwt"
+    keys = KeySet.import_key_set(requests.get(f"{sign_in.issuer}/jwks.json", timeout=5).json())
+    claims = jwt.decode(answer.text, keys, algorithms=["RS256"]).claims
+    assert (claims["iss"], claims["aud"]) == (sign_in.issuer, CLIENT[0])
+    assert claims["email"] == "sina@acme.example"
+
+
+def test_bea_is_a_member_as_servers_write_her_address(box: Sandbox, sign_in: SignIn) -> None:
+    assert sign_in.claims("bea")["email"] == "bea@bücher.example"
+    assert box.create(user_email="bea@xn--bcher-kva.example").status_code == 200
+
+
+def test_gus_has_his_groups_elsewhere(sign_in: SignIn) -> None:
+    claims, userinfo = documents(sign_in, "gus")
+    assert "groups" not in claims | userinfo
+    assert claims["_claim_names"]["groups"] in claims["_claim_sources"]
+
+
 def test_otto_is_outside_and_generated_people_are_inside(sign_in: SignIn) -> None:
     assert sign_in.claims("otto")["email"] == "otto@elsewhere.example"
     assert sign_in.claims("p123")["email"] == "p123@acme.example"
@@ -840,7 +887,7 @@ def test_userinfo_refuses_a_made_up_token(sign_in: SignIn) -> None:
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-# Broken sign-ins
+# Odd and broken sign-ins
 
 
 @pytest.mark.parametrize(
@@ -849,14 +896,15 @@ def test_userinfo_refuses_a_made_up_token(sign_in: SignIn) -> None:
         ("!deny", "access_denied", "The person refused"),
         ("!cancel", "access_denied", "cancelled"),
         ("!server-error", "server_error", "The provider failed"),
+        ("!told-why", "unauthorized_client", "The application is switched off (code 50105)"),
     ],
 )
 def test_sign_in_that_ends_at_once_comes_back_with_an_error(
     sign_in: SignIn, choice: str, error: str, description: str
 ) -> None:
     answer = answer_of(sign_in.choose(choice))
-    subcode = {"error_subcode": "cancel"} if choice == "!cancel" else {}
-    assert answer == {"error": error, "error_description": description, "state": sign_in.state} | subcode
+    more = {"iss": sign_in.issuer} | ({"error_subcode": "cancel"} if choice == "!cancel" else {})
+    assert answer == {"error": error, "error_description": description, "state": sign_in.state} | more
 
 
 @pytest.mark.parametrize(
@@ -865,6 +913,7 @@ def test_sign_in_that_ends_at_once_comes_back_with_an_error(
         ("!wrong-audience", "aud"),
         ("!wrong-issuer", "iss"),
         ("!expired", "exp"),
+        ("!early", "iat"),
         ("!wrong-nonce", "nonce"),
         ("!no-nonce", "nonce"),
     ],
@@ -880,6 +929,43 @@ def test_spoilt_claim_is_the_only_thing_wrong(sign_in: SignIn, choice: str, clai
     assert {"exp": claims["exp"] < time.time() - 300, "nonce": claims.get("nonce") != good["nonce"]}.get(
         claim, claims.get(claim) != good.get(claim)
     )
+
+
+def test_the_answer_names_its_sender_unless_it_is_broken(sign_in: SignIn) -> None:
+    choices = ("dana", "!deny", "!no-sender", "!wrong-sender")
+    senders = [answer_of(sign_in.choose(choice)).get("iss") for choice in choices]
+    assert senders == [sign_in.issuer, sign_in.issuer, None, "https://login.elsewhere.example"]
+
+
+def test_a_new_key_has_the_old_name(sign_in: SignIn) -> None:
+    def published() -> dict[str, str]:
+        (key,) = requests.get(f"{sign_in.issuer}/jwks.json", timeout=5).json()["keys"]
+        return key
+
+    old = published()
+    assert sign_in.claims("!new-key")["email"] == DANA
+    new = published()
+    assert (new["kid"], new["n"] == old["n"]) == (old["kid"], False)
+
+
+def test_the_lifetime_can_be_an_odd_text(sign_in: SignIn) -> None:
+    tokens = sign_in.tokens("!odd-lifetime")
+    assert tokens["expires_in"] == "3599.5"
+    assert sign_in.verify(tokens["id_token"])["email"] == DANA
+
+
+def test_the_token_endpoint_can_hang_up(sign_in: SignIn) -> None:
+    code = answer_of(sign_in.choose("!token-cut"))["code"]
+    with pytest.raises(requests.exceptions.ConnectionError, match="closed connection without response"):
+        sign_in.exchange(code)
+
+
+def test_the_id_token_can_name_nobody(sign_in: SignIn) -> None:
+    assert part(sign_in.tokens("!no-sub")["id_token"], 1)["sub"] == ""
+
+
+def test_a_name_can_hold_half_a_pair(sign_in: SignIn) -> None:
+    assert sign_in.claims("!half-name")["name"] == "Dana \ud800Whitfield"
 
 
 def test_bad_signature_names_the_right_key(sign_in: SignIn) -> None:
@@ -953,6 +1039,31 @@ def test_further_issuers_fail_discovery_each_in_its_way(box: Sandbox) -> None:
     with pytest.raises(requests.exceptions.ReadTimeout):
         discover(box, "oidc-slow", timeout=0.7)
     assert discover(box, "oidc-unheard-of").status_code == 404
+
+
+def test_pushed_issuer_takes_what_was_handed_over_and_nothing_else(box: Sandbox) -> None:
+    metadata, sign_in = discover(box, "oidc-pushed").json(), SignIn(box, "oidc-pushed")
+    assert metadata["require_pushed_authorization_requests"] is True
+    assert sign_in.choose("dana").status_code == 400
+    asked = dict(parse_qs(urlsplit(sign_in.authorization_url()).query))
+    endpoint = metadata["pushed_authorization_request_endpoint"]
+    assert requests.post(endpoint, data=asked, auth=(CLIENT[0], "guess"), timeout=5).status_code == 401
+    pushed = requests.post(endpoint, data=asked, auth=CLIENT, timeout=5)
+    assert pushed.status_code == 201
+    brought = {"client_id": CLIENT[0], "request_uri": pushed.json()["request_uri"]}
+    address = f"{sign_in.issuer}/authorize?{urlencode(brought)}"
+    assert sign_in.browser.get(address, timeout=5).status_code == 200
+    answer = sign_in.browser.post(address, data={"person": "dana"}, allow_redirects=False, timeout=5)
+    id_token = sign_in.exchange(answer_of(answer)["code"]).json()["id_token"]
+    assert sign_in.verify(id_token)["email"] == DANA
+
+
+def test_odd_keys_stand_beside_a_good_one(box: Sandbox) -> None:
+    keys = requests.get(f"{box.url}/oidc-odd-keys/jwks.json", timeout=5).json()["keys"]
+    assert [key["kty"] for key in keys] == ["AKP", "RSA", "EC"]
+    with pytest.raises((JoseError, KeyError)):
+        KeySet.import_key_set({"keys": keys})
+    assert part(SignIn(box, "oidc-odd-keys").tokens("dana")["id_token"], 0)["kid"] == keys[1]["kid"]
 
 
 def test_issuers_do_not_share_who_is_signed_in(box: Sandbox) -> None:

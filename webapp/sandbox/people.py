@@ -1,10 +1,17 @@
 """Who can sign in at the sandbox, and what each of them is there to show."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 GENERATED = re.compile(r"p[0-9]{1,4}")
+NO_EMAIL: Mapping[str, object] = {"email": None, "email_verified": None}
+# Where Entra ID points to for what a token has no room for (OpenID Connect Core, section 5.6.2).
+GROUPS_ELSEWHERE: Mapping[str, object] = {
+    "groups": None,
+    "_claim_names": {"groups": "src1"},
+    "_claim_sources": {"src1": {"endpoint": "https://directory.example/users/gus/getMemberObjects"}},
+}
 
 
 @dataclass(frozen=True)
@@ -16,11 +23,15 @@ class Person:
     email: str | None
     shows: str
     groups: tuple[str, ...] = ()
-    email_verified: bool = True
+    email_verified: bool | None = True
+    """None is not sent."""
     upn: str | None = None
     member: bool = True
-    email_in_id_token: bool = True
-    userinfo_sub: str | None = None
+    id_token: Mapping[str, object] = field(default_factory=dict)
+    """What the ID token says differently; None is not sent."""
+    userinfo: Mapping[str, object] = field(default_factory=dict)
+    """What userinfo says differently."""
+    signed_userinfo: bool = False
     broken: str | None = None
     """Which of `BROKEN_SIGN_INS` happens to this person, without the exclamation mark."""
 
@@ -36,15 +47,11 @@ class Person:
 
     def id_token_claims(self, scopes: Iterable[str]) -> dict[str, object]:
         """What the ID token says about this person (OpenID Connect Core, section 5.4)."""
-        claims = self._claims(scopes)
-        if not self.email_in_id_token:
-            claims.pop("email", None)
-            claims.pop("email_verified", None)
-        return claims
+        return _sent({**self._claims(scopes), **self.id_token})
 
     def userinfo_claims(self, scopes: Iterable[str]) -> dict[str, object]:
         """What the userinfo endpoint says about this person (OpenID Connect Core, section 5.3)."""
-        return {**self._claims(scopes), "sub": self.userinfo_sub or self.sub}
+        return _sent({**self._claims(scopes), **self.userinfo})
 
     def _claims(self, scopes: Iterable[str]) -> dict[str, object]:
         claims: dict[str, object] = {"sub": self.sub}
@@ -94,15 +101,15 @@ PEOPLE = (
         "Ugo Indirect",
         "ugo@acme.example",
         "His e-mail is in userinfo only, not in the ID token.",
-        email_in_id_token=False,
+        id_token=NO_EMAIL,
     ),
     Person(
         "uwe",
         "Uwe Switched",
         "uwe@acme.example",
         "His e-mail is in userinfo only, and userinfo answers for another sub: it must not be believed.",
-        email_in_id_token=False,
-        userinfo_sub="acme|somebody-else",
+        id_token=NO_EMAIL,
+        userinfo={"sub": "acme|somebody-else"},
     ),
     Person("otto", "Otto Outside", "otto@elsewhere.example", "His e-mail is outside the company's domain."),
     Person(
@@ -112,21 +119,75 @@ PEOPLE = (
         "A member without an email claim; upn holds upton@acme.example.",
         upn="upton@acme.example",
     ),
+    Person(
+        "olga",
+        "Olga Twofold",
+        "olga@acme.example",
+        "Her ID token has the address alone; that it is verified stands in userinfo only, as at Okta.",
+        ("sales",),
+        id_token={"email_verified": None},
+    ),
+    Person(
+        "vito",
+        "Vito Vouched",
+        "vito@acme.example",
+        "His ID token has Dana's address, and userinfo vouches for his own: he is Vito, never Dana.",
+        ("sales",),
+        id_token={"email": "dana@acme.example", "email_verified": None},
+    ),
+    Person(
+        "nadia",
+        "Nadia Novouch",
+        "nadia@acme.example",
+        "Nobody says whether her e-mail is verified, as at Entra ID and ADFS.",
+        email_verified=None,
+    ),
+    Person(
+        "sina",
+        "Sina Signed",
+        "sina@acme.example",
+        "Her e-mail is in userinfo only, which is a signed JWT.",
+        id_token=NO_EMAIL,
+        signed_userinfo=True,
+    ),
+    Person(
+        "bea",
+        "Bea Bücher",
+        "bea@bücher.example",
+        "The domain of her e-mail has an umlaut; a member as bea@xn--bcher-kva.example.",
+    ),
+    Person(
+        "gus",
+        "Gus Groups",
+        "gus@acme.example",
+        "Is in more than 200 groups, so that they are left out (_claim_names), as at Entra ID.",
+        id_token=GROUPS_ELSEWHERE,
+        userinfo={"groups": None},
+    ),
 )
 
 BROKEN_SIGN_INS = {
     "!deny": "The person refuses: error=access_denied.",
     "!cancel": "The person goes back: error=access_denied, error_description=cancelled.",
     "!server-error": "The provider fails before it answers: error=server_error.",
+    "!told-why": "The provider refuses the portal, and says why: error=unauthorized_client.",
+    "!no-sender": "The answer does not say from whom it comes (iss, RFC 9207), as discovery says it does.",
+    "!wrong-sender": "The answer comes from another issuer.",
     "!bad-signature": "The ID token is signed with a key that is not the provider's.",
     "!wrong-audience": "The ID token is meant for another client.",
     "!wrong-issuer": "The ID token names another issuer.",
     "!expired": "The ID token expired an hour ago.",
+    "!early": "The ID token is dated in ten minutes: the provider's clock is fast.",
+    "!no-sub": "The ID token names nobody: its sub is empty.",
     "!wrong-nonce": "The ID token carries a nonce that nobody asked for.",
     "!no-nonce": "The ID token carries no nonce.",
     "!alg-none": "The ID token is not signed (alg none).",
+    "!new-key": "The provider has a new key under the old name. The sign-in works.",
+    "!half-name": "The person's name holds half of a surrogate pair. The sign-in works.",
+    "!odd-lifetime": "The token endpoint says expires_in as the text 3599.5. The sign-in works.",
     "!token-500": "The token endpoint answers 500.",
     "!token-slow": "The token endpoint waits 30 seconds.",
+    "!token-cut": "The token endpoint hangs up without an answer.",
     "!token-not-json": "The token endpoint answers 200 with an HTML page.",
     "!token-refused": "The token endpoint refuses the code: invalid_grant.",
 }
@@ -135,6 +196,7 @@ ENDS_AT_ONCE = {
     "!deny": ("access_denied", "The person refused"),
     "!cancel": ("access_denied", "cancelled"),
     "!server-error": ("server_error", "The provider failed"),
+    "!told-why": ("unauthorized_client", "The application is switched off (code 50105)"),
 }
 """Broken sign-ins that never reach the token endpoint: OAuth error and description."""
 
@@ -155,10 +217,20 @@ def find(person_id: str) -> Person | None:
 def is_member(user_email: str) -> bool:
     """Whether the Exec workspace knows this address; case does not matter."""
     address = user_email.casefold()
-    if any(p.member and p.address and p.address.casefold() == address for p in PEOPLE):
+    if any(p.member and p.address and _as_known(p.address) == address for p in PEOPLE):
         return True
     local, _, domain = address.partition("@")
     return domain == "acme.example" and _is_generated(local)
+
+
+def _as_known(address: str) -> str:
+    """The address as servers write it: its domain in letters of ASCII."""
+    local, _, domain = address.casefold().partition("@")
+    return f"{local}@{domain.encode('idna').decode()}"
+
+
+def _sent(claims: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in claims.items() if value is not None}
 
 
 def _is_generated(person_id: str) -> bool:

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, cast
 
+from authlib.common.urls import add_params_to_uri
+from authlib.consts import default_json_headers
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import (
@@ -25,11 +27,13 @@ from authlib.oidc.core import OpenIDCode, UserInfoEndpoint
 from authlib.oidc.rpinitiated import EndSessionEndpoint, EndSessionRequest
 from flask import Blueprint, Response, abort, current_app, json, make_response, render_template, request
 from joserfc.jwk import KeySet, RSAKey
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import id_tokens
 from .options import Options
 from .people import BROKEN_SIGN_INS, ENDS_AT_ONCE, PEOPLE, Person, find
+from .raw import RawAnswer
 from .waiting import pause
 
 CLIENT_ID = "scenario-portal"
@@ -41,12 +45,25 @@ SSO_COOKIE = "sandbox_sso"
 SCOPES = ("openid", "profile", "email")
 ISSUERS = {
     "oidc": "Everything as it should be.",
-    "oidc-plain": "Does only what it must: no userinfo, no end-session, no prompt=select_account.",
+    "oidc-plain": "Does only what it must: no userinfo, no end-session, no iss, no prompt=select_account.",
+    "oidc-pushed": "Wants each request handed over beforehand (PAR, RFC 9126).",
+    "oidc-odd-keys": "Publishes keys of kinds that nobody knows beside its own.",
     "oidc-slow": "Discovery waits 30 seconds.",
     "oidc-down": "Discovery answers 503.",
     "oidc-lying": "Discovery names another issuer.",
     "oidc-garbled": "Discovery is not JSON.",
 }
+
+PLAIN_LACKS = (
+    "userinfo_endpoint",
+    "end_session_endpoint",
+    "prompt_values_supported",
+    "authorization_response_iss_parameter_supported",
+)
+ODD_KEYS = (
+    {"kty": "AKP", "kid": "post-quantum", "alg": "ML-DSA-44", "pub": "AA"},
+    {"kty": "EC", "crv": "P-999", "kid": "new-curve", "x": "AA", "y": "AA"},
+)
 
 bp = Blueprint("provider", __name__, url_prefix=f"/<any({', '.join(map(repr, ISSUERS))}):name>")
 
@@ -227,10 +244,18 @@ class AccessTokens(BearerTokenValidator):  # type: ignore[misc]
 
 
 class UserInfo(UserInfoEndpoint):  # type: ignore[misc]
-    """The userinfo endpoint (OpenID Connect Core, section 5.3)."""
+    """The userinfo endpoint (OpenID Connect Core, section 5.3): JSON, or a JWT where the person wants it."""
 
-    def generate_user_info(self, user: Person, scope: str) -> dict[str, object]:
-        return user.userinfo_claims(scope.split())
+    server: "Provider"
+
+    def __call__(self, _request: OAuth2Request) -> tuple[int, object, list[tuple[str, str]]]:
+        token: Token = self.resource_protector.acquire_token("openid")
+        claims = token.person.userinfo_claims(token.scope.split())
+        if not token.person.signed_userinfo:
+            return 200, claims, default_json_headers
+        claims |= {"iss": self.server.issuer, "aud": token.client.client_id}
+        key = self.server.key
+        return 200, id_tokens.sign(claims, key, str(key.kid)), [("Content-Type", "application/jwt")]
 
 
 class EndSession(EndSessionEndpoint):  # type: ignore[misc]
@@ -251,7 +276,7 @@ class EndSession(EndSessionEndpoint):  # type: ignore[misc]
         return bool(asked.needs_confirmation or is_of_another)
 
     def get_server_jwks(self) -> KeySet:
-        return KeySet([self.server.key])
+        return KeySet([*self.server.keys])
 
     def is_post_logout_redirect_uri_legitimate(
         self, _request: OAuth2Request, _uri: str, client: Client | None, _logout_hint: str | None
@@ -265,13 +290,13 @@ class EndSession(EndSessionEndpoint):  # type: ignore[misc]
 
 
 class Provider(AuthorizationServer):  # type: ignore[misc]
-    """One issuer: its key, its client, and in memory its codes, tokens and signed-in people."""
+    """One issuer: its keys, its client, and in memory what was pushed, codes, tokens, signed-in people."""
 
     def __init__(self, name: str, options: Options, key: RSAKey) -> None:
         super().__init__(query_client=self._find_client, save_token=self._keep_token)
         self.name = name
         self.issuer = f"{options.issuer_url}/{name}"
-        self.key = key
+        self.keys = [key]
         self.client = Client(
             CLIENT_ID,
             CLIENT_SECRET,
@@ -279,6 +304,7 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
             tuple(f"{portal}/signed-out" for portal in options.portals),
         )
         self._lock = threading.Lock()
+        self._pushed: dict[str, ImmutableMultiDict[str, str]] = {}
         self._codes: dict[str, Code] = {}
         self._tokens: dict[str, Token] = {}
         self._signed_in: dict[str, Person] = {}
@@ -292,8 +318,22 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
 
     @property
     def is_plain(self) -> bool:
-        """Whether this provider has neither userinfo nor end-session."""
+        """Whether this provider has neither userinfo nor end-session, and does not name itself."""
         return self.name == "oidc-plain"
+
+    @property
+    def wants_pushed(self) -> bool:
+        """Whether this provider takes only what was handed over beforehand."""
+        return self.name == "oidc-pushed"
+
+    @property
+    def key(self) -> RSAKey:
+        """The key that signs; the ones before it are published no more."""
+        return self.keys[-1]
+
+    def change_key(self) -> None:
+        """Sign with a new key, and call it as the old one was called."""
+        self.keys.append(RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256", "kid": str(self.key.kid)}))
 
     def metadata(self) -> dict[str, object]:
         """What discovery says (OpenID Connect Discovery, section 3)."""
@@ -314,11 +354,32 @@ class Provider(AuthorizationServer):  # type: ignore[misc]
             "prompt_values_supported": ["none", "login", "select_account"],
             "scopes_supported": list(SCOPES),
             "claims_supported": ["sub", "name", "groups", "upn", "email", "email_verified"],
+            "authorization_response_iss_parameter_supported": True,
         }
+        if self.wants_pushed:
+            metadata["pushed_authorization_request_endpoint"] = f"{self.issuer}/par"
+            metadata["require_pushed_authorization_requests"] = True
         if self.is_plain:
-            for optional in ("userinfo_endpoint", "end_session_endpoint", "prompt_values_supported"):
+            for optional in PLAIN_LACKS:
                 del metadata[optional]
         return metadata
+
+    def published_keys(self) -> list[dict[str, Any]]:
+        """What the key set holds (RFC 7517, section 5)."""
+        own = self.key.as_dict(private=False)
+        return [ODD_KEYS[0], own, ODD_KEYS[1]] if self.name == "oidc-odd-keys" else [own]
+
+    def push(self, asked: ImmutableMultiDict[str, str]) -> str:
+        """Keep a request for its browser; return its name (RFC 9126, section 2.2)."""
+        name = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(24)}"
+        with self._lock:
+            self._pushed[name] = asked
+        return name
+
+    def pushed(self, name: str | None) -> ImmutableMultiDict[str, str] | None:
+        """The request of this name. It is looked at twice: before and after the chooser."""
+        with self._lock:
+            return self._pushed.get(name or "")
 
     def check_prompt(self, grant: AuthorizationCodeGrant) -> None:
         """Raise OAuth2Error for the one prompt that a provider may leave out, if this one does."""
@@ -396,14 +457,33 @@ def discovery(name: str) -> Response:
 
 @bp.get("/jwks.json")
 def jwks(name: str) -> Response:
-    """The provider's public key."""
-    return _json({"keys": [_provider(name).key.as_dict(private=False)]})
+    """The provider's public keys."""
+    return _json({"keys": _provider(name).published_keys()})
+
+
+@bp.post("/par")
+def push(name: str) -> Response:
+    """Take a request from the client itself (RFC 9126, section 2); the browser then brings its name."""
+    provider = _provider(name)
+    if not provider.wants_pushed:
+        abort(404)
+    try:
+        asked = provider.create_oauth2_request(request)
+        provider.authenticate_client(asked, ["client_secret_basic", "client_secret_post"])
+    except OAuth2Error as error:
+        return cast("Response", provider.handle_error_response(None, error))
+    return _json({"request_uri": provider.push(request.form), "expires_in": CODE_SECONDS}, 201)
 
 
 @bp.route("/authorize", methods=["GET", "POST"])
 def authorize(name: str) -> BaseResponse:
     """Ask who it is, unless the provider knows; then send the browser back with a code or an error."""
     provider = _provider(name)
+    if provider.wants_pushed:
+        pushed = provider.pushed(request.args.get("request_uri"))
+        if pushed is None:
+            return _refuse(provider, InvalidRequestError("A pushed request is required"))
+        request.args = pushed
     choice = request.form.get("person")
     person = find(choice) if choice else provider.signed_in(request.cookies.get(SSO_COOKIE))
     try:
@@ -415,6 +495,7 @@ def authorize(name: str) -> BaseResponse:
     if person is None or (grant.prompt and not choice):
         return _chooser(unknown=choice if person is None else None)
     response = cast("Response", provider.create_authorization_response(grant=grant, grant_user=person))
+    _name_sender(provider, response, person.broken)
     if choice and not person.broken:
         response.set_cookie(
             SSO_COOKIE,
@@ -435,13 +516,20 @@ def token(name: str) -> BaseResponse:
     broken = code.person.broken if code else None
     if broken == "token-500":
         return _json({"error": "server_error"}, 500)
+    if broken == "token-cut":
+        return RawAnswer(lambda _connection: None)
+    if broken == "new-key":
+        provider.change_key()
     if broken == "token-slow":
         pause(SLOW_SECONDS)
     if broken == "token-not-json":
         return Response("<!doctype html><title>Welcome</title>", mimetype="text/html")
     if broken == "token-refused":
         return _json({"error": "invalid_grant", "error_description": "The code was refused"}, 400)
-    return cast("Response", provider.create_token_response())
+    response = cast("Response", provider.create_token_response())
+    if broken == "odd-lifetime":
+        return _json({**json.loads(response.get_data()), "expires_in": "3599.5"})
+    return response
 
 
 @bp.route("/userinfo", methods=["GET", "POST"])
@@ -502,7 +590,18 @@ def _refuse(provider: Provider, error: OAuth2Error) -> Response:
     if not error.redirect_uri:
         return Response(render_template("refused.html", error=error), error.status_code)
     error.state = request.values.get("state")
-    return cast("Response", provider.handle_error_response(None, error))
+    response = cast("Response", provider.handle_error_response(None, error))
+    _name_sender(provider, response)
+    return response
+
+
+def _name_sender(provider: Provider, response: Response, broken: str | None = None) -> None:
+    """Let the answer say from whom it comes (RFC 9207, section 2), as far as the broken sign-in has it."""
+    sender = None if provider.is_plain or broken == "no-sender" else provider.issuer
+    if broken == "wrong-sender":
+        sender = "https://login.elsewhere.example"
+    if sender:
+        response.location = add_params_to_uri(response.location, {"iss": sender})
 
 
 def _json(body: object, status: int = 200) -> Response:
