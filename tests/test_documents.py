@@ -26,6 +26,7 @@ OTHERS = {
     "PORT",
     "SANDBOX_PORT",
     "NAME_FILE",
+    "OIDC_RP_INITIATED_LOGOUT_ENABLED",
     "QUICK",
     "CI",
 }
