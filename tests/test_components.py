@@ -11,10 +11,10 @@ from webapp.sandbox.faults import FAULTS
 def test_the_page_of_components_shows_them_in_the_portals_own_style(sandbox: Sandbox) -> None:
     answer = sandbox.http.get(f"{sandbox.url}/sandbox/components", timeout=5)
     page = Page(answer.text)
-    sheet = page.one("link", rel="stylesheet").attrs["href"]
-    assert sheet == f"{PUBLIC_URLS[0]}/static/portal.css"
+    sheets = [link.attrs["href"].partition("/static/") for link in page.find("link", rel="stylesheet")]
+    assert {home for home, _, _ in sheets} == {PUBLIC_URLS[0]}
     assert "style-src http://localhost:8000;" in answer.headers["Content-Security-Policy"]
-    styled = (ROOT / "static" / "portal.css").read_text(encoding="utf-8")
+    styled = "".join((ROOT / "static" / name).read_text(encoding="utf-8") for _, _, name in sheets)
     classes = {name for element in page.find() for name in element.attrs.get("class", "").split()}
     assert {name for name in classes if f".{name}" not in styled} == set()
     words = set(re.findall(r"%5B%5B([a-z0-9-]+)%5D%5D", answer.text))
