@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from pathlib import Path
 
 import brotli
 import pytest
@@ -9,9 +10,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from webapp import ROOT
+from webapp.static_files import without_comments
 
 SHEET = "/static/portal.css"
-CONTENT = (ROOT / "static" / "portal.css").read_bytes()
+SOURCES = sorted((ROOT / "static").glob("*.[cj]s*"))
+CONTENT = without_comments((ROOT / "static" / "portal.css").read_text(encoding="utf-8")).encode()
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -50,6 +53,20 @@ def test_the_best_coding_that_is_accepted_is_sent(
 
 def test_compressed_is_a_third(client: FlaskClient) -> None:
     assert len(get(client, "br").data) < len(CONTENT) / 3
+
+
+def test_comments_and_indentation_are_for_those_who_read_the_source() -> None:
+    source = '/* One. */\n\n.a {\n  color: red; /* kept */\n}\n// Two.\n  const a = "http://it"; // gone\n'
+    sent = '.a {\ncolor: red; /* kept */\n}\nconst a = "http://it";\n'
+    assert without_comments(source) == sent
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_nothing_but_comments_is_left_out(path: Path) -> None:
+    whole = path.read_text(encoding="utf-8").splitlines()
+    before = [line.partition(" // ")[0] for line in whole]
+    assert [line for line in before if any(line.count(quote) % 2 for quote in '`"')] == []
+    assert [line for line in without_comments("\n".join(whole)).splitlines() if "/*" in line] == []
 
 
 def test_what_is_there_already_is_not_sent_again(client: FlaskClient) -> None:
