@@ -173,6 +173,7 @@ function startCopying(button) {
 class PromptForm {
   constructor(form) {
     this.form = form;
+    this.area = form.closest("[data-writing]");
     this.box = form.elements.prompt;
     this.token = form.elements.form_token;
     this.person = form.dataset.person;
@@ -189,23 +190,29 @@ class PromptForm {
     this.box.addEventListener("input", () => this.typed());
     this.box.addEventListener("keydown", (event) => this.pressed(event));
     this.form.addEventListener("submit", (event) => this.submitted(event));
-    for (const link of findAll("[data-starter]")) link.addEventListener("click", (event) => this.startFrom(event, link));
+    for (const link of findAll("[data-starters] a")) link.addEventListener("click", (event) => this.startFrom(event, link));
     addEventListener("pagehide", () => this.isTyped && this.save());
     addEventListener("pageshow", (event) => this.shown(event));
     this.open();
     this.bringHelp();
   }
 
-  // What helps to write comes when somebody is about to: the page itself has three requests to spend.
+  // What helps to write comes when somebody is about to: the page itself is to weigh little.
   bringHelp() {
-    const area = this.form.closest("[data-writing]");
-    if (!area) return;
+    const events = ["focusin", "pointerover", "dragenter"];
     const bring = async () => {
-      for (const event of ["focusin", "pointerover", "dragenter"]) area.removeEventListener(event, bring);
-      (await import(area.dataset.writing)).help(this, area);
+      for (const event of events) this.area.removeEventListener(event, bring);
+      const [{ help }, words] = await Promise.all([import(this.area.dataset.writing), this.words()]);
+      help(this, words);
     };
     if (this.box.value) return bring();
-    for (const event of ["focusin", "pointerover", "dragenter"]) area.addEventListener(event, bring);
+    for (const event of events) this.area.addEventListener(event, bring);
+  }
+
+  // The page of sentences, asked for once.
+  words() {
+    this.asked ??= pageAt(this.area.dataset.words);
+    return this.asked;
   }
 
   // Which text stands here: the server's, then the link's, then this browser's own copy.
@@ -248,7 +255,8 @@ class PromptForm {
   saySent() {
     const { sent, token } = history.state ?? {};
     if (!sent || token !== recordedToken()) return false;
-    this.offer("sent", {}, { when: inWords(new Date(sent)) });
+    const list = find("[data-list]").cloneNode(true);
+    this.offer("sent", {}, { when: inWords(new Date(sent)), list });
     return true;
   }
 
@@ -286,10 +294,10 @@ class PromptForm {
     this.offer("cleared", { undo: () => this.take(copy) });
   }
 
-  // A whole sentence of the page with its buttons, and what each of them does.
-  offer(name, choices = {}, slots = {}) {
-    const sentence = find(`[data-sentence="${name}"]`).content.cloneNode(true);
-    for (const slot of findAll("[data-slot]", sentence)) slot.textContent = slots[slot.dataset.slot];
+  // A whole sentence with its buttons, and what each of them does.
+  async offer(name, choices = {}, slots = {}) {
+    const sentence = find(`[data-sentence="${name}"]`, await this.words()).content.cloneNode(true);
+    for (const slot of findAll("[data-slot]", sentence)) slot.replaceChildren(slots[slot.dataset.slot]);
     for (const button of findAll("[data-do]", sentence)) {
       button.addEventListener("click", () => this.choose(choices[button.dataset.do]));
     }
@@ -307,7 +315,7 @@ class PromptForm {
     if (event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
     try {
-      this.place(await textAt(link.href));
+      this.place(find("[name=prompt]", await pageAt(link.href)).value);
     } catch {
       this.save();
       location.assign(link.href);
@@ -431,10 +439,10 @@ class PromptForm {
   }
 }
 
-async function textAt(address) {
+async function pageAt(address) {
   const answer = await fetch(address, { redirect: "error" });
   if (!answer.ok) throw new Error("the portal does not answer");
-  return find("[name=prompt]", new DOMParser().parseFromString(await answer.text(), "text/html")).value;
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 
 function glimpseOf(text) {

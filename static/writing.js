@@ -1,10 +1,10 @@
 // Help to write, never a gate: what the text seems to hold, what it had better not, and what can be left out of it.
 // portal.js asks for this module when somebody is about to write; `find`, `findAll` and `counted` are its.
 
-export function help(form, area) {
-  new Ticks(form, find("[data-ticks]", area)).start();
-  new Offers(form).start();
-  for (const input of findAll("input[type=file]", area)) new Bringing(area, input).start();
+export function help(form, words) {
+  new Ticks(form, find("[data-parts]", words)).start();
+  new Offers(form, find('[data-sentence="details"]', words)).start();
+  for (const input of findAll("input[type=file]", form.area)) new Bringing(form.area, input).start();
 }
 
 
@@ -48,10 +48,11 @@ class Bringing {
 // The four parts: a tick where the text seems to hold one; pressed, the part's line is put in.
 
 class Ticks {
-  constructor(form, list) {
+  constructor(form, words) {
     this.form = form;
-    this.list = list;
-    this.items = findAll("li", list);
+    this.words = words.dataset;
+    this.items = findAll("[data-ticks] li", form.area);
+    findAll("li", words).forEach(({ dataset }, at) => Object.assign(this.items[at].dataset, dataset));
     const names = this.items.map((item) => item.dataset.line.trim());
     this.empty = new RegExp(`^(${names.join("|")})[ \\t]*$`, "gmi"); // a line that was put in, and nothing more
   }
@@ -76,7 +77,7 @@ class Ticks {
     for (const item of this.items) {
       const isThere = this.holds(text, item.dataset);
       item.classList.toggle("there", isThere);
-      find(".unseen", item).textContent = ` ${isThere ? this.list.dataset.there : this.list.dataset.missing}`;
+      find(".unseen", item).textContent = ` ${isThere ? this.words.there : this.words.missing}`;
     }
   }
 
@@ -103,8 +104,9 @@ class Ticks {
 // Offers: to tidy what was pasted, to put roles in the place of addresses and numbers. Each can be undone.
 
 class Offers {
-  constructor(form) {
+  constructor(form, details) {
     this.form = form;
+    this.details = details;
     this.declined = new Set();
   }
 
@@ -128,16 +130,14 @@ class Offers {
     const text = this.form.box.value;
     const found = detailsIn(text);
     if (this.form.offered.childNodes.length || !found.length) return;
-    const { dataset } = find('[data-sentence="details"]');
-    this.offer("details", "replaced", "replace", withRoles(text, dataset), { what: this.inWords() });
+    this.offer("details", "replaced", "replace", withRoles(text, this.details.dataset), { what: this.inWords() });
   }
 
   inWords() {
-    const sentence = find('[data-sentence="details"]');
     const text = this.form.box.value;
     const parts = [["addresses", addressesIn(text).length], ["phones", phonesIn(text).length]]
       .filter(([, count]) => count)
-      .map(([name, count]) => counted(sentence, name, count));
+      .map(([name, count]) => counted(this.details, name, count));
     const list = new Intl.ListFormat(locale).format(parts);
     return list[0].toLocaleUpperCase(locale) + list.slice(1);
   }

@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> Flask:
     configure(app, settings)
     logs.init_app(app, settings.trusted_proxies, urlsplit(settings.origin).netloc)
     pages.init_app(app, settings)
-    static_files.init_app(app, ROOT / "static")
+    static_files.init_app(app, ROOT / "static", {"words.html": pages.words(app)})
     look.init_app(app, settings)
     send_headers(app, settings)
     guard.init_app(app)

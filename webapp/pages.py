@@ -48,6 +48,11 @@ def form_page(
     problem: Page | None = None,
     earlier: Launch | None = None,
     *,
+def words(app: Flask) -> str:
+    """Return what scripts say beside the form: the same for everybody."""
+    return app.jinja_env.get_template("words.html").render(parts=PARTS)
+
+
     waiting: Sequence[Draft] = (),
     forget: Sequence[str] = (),
     send_now: bool = False,

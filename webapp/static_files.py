@@ -28,9 +28,9 @@ class StaticFile:
     bodies: dict[str, bytes]
 
 
-def init_app(app: Flask, folder: Path) -> None:
-    """Serve what is in `folder`, at addresses that change with the content."""
-    files = read(folder)
+def init_app(app: Flask, folder: Path, made: dict[str, str]) -> None:
+    """Serve what is in `folder`, and what is `made`, at addresses that change with the content."""
+    files = read(folder) | {name: _packed(name, content.encode()) for name, content in made.items()}
 
     @app.url_defaults
     def add_version(endpoint: str, values: dict[str, str]) -> None:
