@@ -1,10 +1,12 @@
 """What every page shares: words for all templates."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Flask, g, render_template
 from jinja2 import StrictUndefined
+from jinja2.ext import Extension
 
 from . import cookies
 from .config import Settings
@@ -14,6 +16,7 @@ from .starters import PARTS
 from .store.tables import Draft, Launch
 
 LONGEST_TITLE = 90
+INDENTATION = re.compile(r"^ +", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,15 @@ class Page:
     detail: str = ""  # somebody else's sentence
 
 
+class Unindented(Extension):
+    """Templates are indented for those who read them; what they send is not. No value is touched."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002
+        return INDENTATION.sub("", source)
+
+
 def init_app(app: Flask, settings: Settings) -> None:
+    app.jinja_env.add_extension(Unindented)
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["support_contact"] = settings.support_contact
@@ -35,6 +46,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals["portal_origin"] = settings.origin
     app.jinja_env.globals["recorded_cookie"] = cookies.name(settings.public_url, cookies.RECORDED)
     app.jinja_env.filters["first_line"] = first_line
+
+
+def words(app: Flask) -> str:
+    """Return what scripts say beside the form: the same for everybody."""
+    return app.jinja_env.get_template("words.html").render(parts=PARTS)
 
 
 def first_line(text: str) -> str:
@@ -48,11 +64,6 @@ def form_page(
     problem: Page | None = None,
     earlier: Launch | None = None,
     *,
-def words(app: Flask) -> str:
-    """Return what scripts say beside the form: the same for everybody."""
-    return app.jinja_env.get_template("words.html").render(parts=PARTS)
-
-
     waiting: Sequence[Draft] = (),
     forget: Sequence[str] = (),
     send_now: bool = False,
