@@ -6,6 +6,8 @@ Knows pages only by what they ask for on `g`; imports nothing of the portal.
 from flask import Flask, Response, g, request
 
 YEAR = 365 * 24 * 3600
+# A file is no page; but somebody may open an SVG by itself.
+NOTHING = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 KEPT = frozenset({"static", "look.accent", "look.logo"})
 
 
@@ -27,24 +29,27 @@ def init_app(
     @app.after_request
     def send_headers(response: Response) -> Response:
         framed = ancestors if g.get("framed") else ()
-        response.headers["Content-Security-Policy"] = _policy(studio_origins, framed, home)
+        kept = _is_kept(response)
+        response.headers["Content-Security-Policy"] = (
+            NOTHING if kept else _policy(studio_origins, framed, home)
+        )
         if not framed:
             response.headers["X-Frame-Options"] = "DENY"
         elif coep:
             response.headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         # `same-origin` kills the style and script of a sandboxed frame, which has no origin.
-        shared = _is_kept(response) or (framed and coep)
+        shared = kept or (framed and coep)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if shared else "same-origin"
         # Stricter than this, posts carry `Origin: null` and our own check refuses them.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Permissions-Policy"] = (
-            "camera=(), microphone=(), geolocation=(), browsing-topics=()"
-        )
         if home.startswith("https:"):
             response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
-        if not _is_kept(response):  # which says itself how long it is kept
+        if not kept:  # which says itself how long it is kept, and is no page
             response.headers["Cache-Control"] = "no-store"
+            response.headers["Permissions-Policy"] = (
+                "camera=(), microphone=(), geolocation=(), browsing-topics=()"
+            )
         return response
 
 
