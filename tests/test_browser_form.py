@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from browsing import (
@@ -385,7 +387,7 @@ def test_ticks_show_what_the_text_seems_to_hold(visitor: Visitor) -> None:
 
 def test_an_example_holds_all_four_parts(visitor: Visitor) -> None:
     tab = visitor.arrive()
-    for name in tab.locator("[data-starter]").all_inner_texts():
+    for name in tab.locator("[data-starters] a").all_inner_texts():
         tab.get_by_role("link", name=name).click()
         expect(tab.locator("[data-ticks] .there")).to_have_count(4)
         assert re.fullmatch(r"\[[^\]]+\]", tab.evaluate("String(getSelection())")), name
@@ -503,6 +505,31 @@ def test_a_long_text_is_no_long_work(visitor: Visitor) -> None:
     for hostile in ("a" * 50_000, "1 " * 25_000, "a@" * 25_000, " " * 50_000, ">" * 50_000):
         paste(tab, hostile + "\nend ")
     expect(tab.locator("[data-count]")).to_have_text(re.compile("of 10,000"), timeout=20_000)
+
+
+# What it weighs
+
+LARGEST_VISIT = 14_600  # bytes on the wire, heads included: what a new connection carries at once
+
+
+def test_the_form_weighs_little_and_is_whole_after_one_more_round_trip(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    asked: dict[str, dict[str, Any]] = {}
+    sizes: dict[str, int] = {}
+    wire = visitor.context.new_cdp_session(tab)
+    wire.on("Network.requestWillBeSent", lambda one: asked.update({one["requestId"]: one}))
+    wire.on("Network.loadingFinished", lambda one: sizes.update({one["requestId"]: one["encodedDataLength"]}))
+    wire.send("Network.enable")
+    wire.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    tab.goto("/", wait_until="networkidle")
+    names = {key: urlsplit(one["request"]["url"]).path.rpartition("/")[2] for key, one in asked.items()}
+    assert sorted(names.values()) == ["", "icon.svg", "portal.css", "portal.js"]
+    assert {one["initiator"]["type"] for one in asked.values()} == {"parser", "other"}  # none by a script
+    assert sum(sizes[key] for key in names) <= LARGEST_VISIT
+    box(tab).focus()
+    expect(tab.get_by_role("button", name="Goal (not yet)")).to_be_visible()
+    later = {urlsplit(one["request"]["url"]).path for key, one in asked.items() if key not in names}
+    assert later == {"/static/writing.js", "/static/words.html"}
 
 
 # What is counted
