@@ -11,7 +11,7 @@ bp = Blueprint("components", __name__)
 # What to write so that the portal shows a state; the words in brackets are the sandbox's.
 STATES = {
     "waiting, with a countdown": "[[429]]",
-    "waiting for hours": "[[429-day]]",
+    "waiting too long for a countdown": "[[429-day]]",
     "Exec does not answer": "[[500]]",
     "held: the key is refused": "[[401]]",
     "held: an address that is not trusted": "[[strange-host]]",

@@ -1,8 +1,10 @@
 """What can go wrong at the Exec API, chosen by a magic word in the prompt: `[[500]]`, or `[[500 x2]]`.
 
 A plain word fails every attempt; with a count, only the first so many attempts with the same request id.
+What stops everybody ends by itself, or one person would have ended a demo for all.
 """
 
+import math
 import re
 import socket
 import time
@@ -19,6 +21,8 @@ from .workspace import Session
 
 MAGIC_WORD = re.compile(r"\[\[([a-z0-9-]+)(?: x([0-9]{1,4}))?\]\]")
 HUGE = 10 * 1024 * 1024
+A_LONG_WAIT = 11 * 60  # seconds: just over what the portal counts down
+ONCE = {"429-day"}  # without a count
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Failure:
 def chosen(prompt: str, attempt: int) -> str | None:
     """The first magic word in the prompt that covers this attempt (1 is the first)."""
     for word, count in MAGIC_WORD.findall(prompt):
-        if word in FAULTS and (not count or attempt <= int(count)):
+        times = int(count) if count else 1 if word in ONCE else math.inf
+        if word in FAULTS and attempt <= times:
             return str(word)
     return None
 
@@ -153,8 +158,9 @@ FAULTS: dict[str, Fault | Failure] = {
     "429-error": Failure("Rate limited; the wait is in error.retry_after.", rate_limited_in_error),
     "429-body": Failure("Rate limited; the wait is in retry_after.", rate_limited_in_body),
     "429-day": Failure(
-        "The daily limit is used up: all wait, one call an hour asks again. Restart to go on.",
-        lambda: rate_limited("36000"),
+        "A wait too long for a countdown, as of a used-up daily limit. Everybody waits; after eleven minutes "
+        "it is over, and this one goes through.",
+        lambda: rate_limited(str(A_LONG_WAIT)),
     ),
     "429-ms": Failure(
         "Rate limited; Retry-After in milliseconds: 86400000.", lambda: rate_limited("86400000")
