@@ -116,16 +116,16 @@ function forgetEverything() {
 }
 
 
-// A text in the address's fragment, `#p=…`, which no server sees: it waits in this tab during the sign-in.
+// A text in the address's fragment, `#p=…`, which no server sees, or of a link too long to be carried: it waits in
+// this tab during the sign-in.
 
 const MOST_OF_A_FRAGMENT = 40_000; // twice what the longest text takes; the rest could not be sent anyway
 
 const fragmentText = () => new URLSearchParams(location.hash.slice(1)).get("p")?.slice(0, MOST_OF_A_FRAGMENT) ?? null;
 
 // Whether the text, if there is one, is safe here: only then may this page be left.
-function keepFragment() {
-  const text = fragmentText();
-  if (text === null) return true;
+function keepInThisTab(text) {
+  if (!text) return true;
   return attempt(() => {
     sessionStorage.setItem(FRAGMENT, text);
     return sessionStorage.getItem(FRAGMENT) === text;
@@ -141,13 +141,14 @@ function takeFragment() {
   return text ?? kept ?? "";
 }
 
-// A stranger's page. Storage and cookies belong to one host: elsewhere nothing is kept, and the way leads home.
-function goToTheSignIn(link) {
-  const { home } = link.dataset;
+// A stranger's page, which may hold the text of a long link in a form. Storage and cookies belong to one host:
+// elsewhere nothing is kept, and the way leads home.
+function goToTheSignIn(page) {
+  const { arriving, home } = page.dataset;
   const { pathname, search, hash } = location;
   if (location.origin !== home) location.replace(home + pathname + search + hash);
-  else if (keepFragment()) location.replace(link.href);
-  else find("[data-not-kept]").hidden = false;
+  else if (keepInThisTab(page.elements?.prompt.value || fragmentText())) location.replace(arriving);
+  else for (const notice of findAll("[data-not-kept]")) notice.hidden = false;
 }
 
 

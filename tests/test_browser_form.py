@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from browsing import (
@@ -306,6 +306,31 @@ def test_a_text_in_the_fragment_survives_the_sign_in_and_is_not_sent(visitor: Vi
     assert "#" not in tab.url
     tab.reload()
     expect(box(tab)).to_have_value("Café & more")
+    assert visitor.calls == []
+
+
+LONG = "A long text, with 100% of “it” & more. " * 40
+
+
+def test_a_long_link_goes_through_the_sign_in_by_itself(visitor: Visitor) -> None:
+    tab = visitor.arrive(f"/?request_id=shared-8&prompt={quote(LONG)}")
+    expect(box(tab)).to_have_value(LONG.strip())
+    assert token(tab) == "shared-8"
+    tab.reload()
+    expect(box(tab)).to_have_value(LONG.strip())
+    assert visitor.calls == []
+
+
+def test_a_long_link_waits_for_a_press_where_nothing_can_be_kept(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    refuse = "{ get() { throw new DOMException('', 'SecurityError'); } }"
+    visitor.context.add_init_script(f"Object.defineProperty(window, 'sessionStorage', {refuse});")
+    visitor.tab.goto(f"/?request_id=shared-9&prompt={quote(LONG)}", wait_until="networkidle")
+    assert path(visitor.tab) == "/"
+    visitor.tab.get_by_role("button", name="Sign in to go on").click()
+    visitor.choose()
+    expect(box(visitor.tab)).to_have_value(LONG.strip())
+    assert token(visitor.tab) == "shared-9"
     assert visitor.calls == []
 
 

@@ -153,7 +153,10 @@ def _for_a_stranger() -> Answer:
     except WantedTooLong:
         form = PromptForm(formdata=None, data=_prefill(), meta={"csrf": False})
         g.form_leads_home = True
-        return render_template("keep_draft.html", form=form)
+        # By itself the page goes on without the text, which then waits in the browser's tab.
+        token = request.args.get("request_id", "")
+        way_in = auth.way_in(f"/?request_id={token}" if TOKEN.fullmatch(token) else "/")
+        return render_template("keep_draft.html", form=form, way_in=way_in)
 
 
 def _prefill() -> dict[str, str]:
