@@ -4,7 +4,7 @@ export PYTHON ?= python3
 export PORT ?= 8000
 export SANDBOX_PORT ?= 8001
 
-.PHONY: help demo test fuzz check .venv lock
+.PHONY: help demo test fuzz bench check .venv lock
 
 help: ## say what there is to run
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ test: .venv/dev.stamp tests/idp/.venv/stamp ## run all tests; QUICK=1 leaves out
 # `make fuzz REQUESTS=1000000`: as many requests as that, other ones at each run.
 fuzz: .venv/dev.stamp ## send the portal whatever comes to mind, longer than the tests do
 	@FUZZ_REQUESTS=$(or $(REQUESTS),200000) .venv/bin/python -m pytest tests/test_fuzz.py
+
+bench: .venv/dev.stamp ## measure the portal beside a bare handler, in ratios; QUICK=1 takes a minute
+	@PYTHONPATH=.:tests .venv/bin/python -m bench $(if $(QUICK),--quick)
 
 check: .venv/dev.stamp ## run formatter, linter and type checker
 	.venv/bin/ruff format --check

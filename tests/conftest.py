@@ -548,9 +548,9 @@ class PostgreSQL:
                     os.kill(process, signal.SIGCONT)
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """The one PostgreSQL server of this test run."""
+@contextlib.contextmanager
+def run_postgresql() -> Iterator[PostgreSQL]:
+    """A server of its own, gone with the block."""
     # Not below pytest's own directory: other runs take the server's user its way there.
     directory = Path(tempfile.mkdtemp(prefix="portal-postgresql-"))
     try:
@@ -561,6 +561,13 @@ def postgresql() -> Iterator[PostgreSQL]:
             running.server.cleanup()
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """The one PostgreSQL server of this test run."""
+    with run_postgresql() as running:
+        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
