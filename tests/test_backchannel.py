@@ -121,6 +121,15 @@ def test_a_token_that_is_not_to_the_letter_ends_nothing(
     assert is_signed_in(signed_in)
 
 
+def test_a_token_of_the_future_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
+    """It would refuse sign-ins that begin until then."""
+    assert tell(iat=int(time.time()) + 120).status_code == 400
+    assert is_signed_in(signed_in)
+
+    assert tell(iat=int(time.time()) + 30).status_code == 200  # clocks may differ
+    assert not is_signed_in(signed_in)
+
+
 def test_a_token_of_nobodys_key_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
     assert tell(RSAKey.generate_key(2048, {"kid": "logout"})).status_code == 400
     assert is_signed_in(signed_in)

@@ -292,7 +292,7 @@ def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
         "events": not isinstance(found.get("events", {}).get(LOGOUT_EVENT), dict),
         "nonce": "nonce" in found,
         "jti": not claims.is_plain(jti),
-        "iat": not isinstance(at, (int, float)) or abs(now - at) > LOGOUT_AGE,
+        "iat": not isinstance(at, (int, float)) or not now - LOGOUT_AGE < at < now + SKEW,
         "exp": until is not None and (not isinstance(until, (int, float)) or until < now - SKEW),
         "sub": not claims.is_plain(sub or sid) or not claims.is_plain(sid or sub),
     }
