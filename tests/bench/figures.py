@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
@@ -47,7 +47,7 @@ def measure(rig: Rig, size: Size) -> list[Figure]:
                 servers.append(portal)
             _tell("one at a time, and eight at once")
             figures += at_work(rig, size, servers)
-            _tell(f"{size.crowd} at once")
+            _tell(f"{size.crowd:,} at once")
             figures += bursts(rig, size, servers)
             _tell("sign-in, page, statements")
             figures += callback(rig, size, servers[1])
@@ -56,7 +56,7 @@ def measure(rig: Rig, size: Size) -> list[Figure]:
             began = {server.name: [server.seconds] for server in servers}
         _tell("starts")
         figures += starts(rig, size, ports, urls, began)
-    _tell(f"{size.few} and {size.many} launches")
+    _tell(f"{size.few:,} and {size.many:,} launches")
     return figures + growth(rig, size, list(ports.values()))
 
 
@@ -119,9 +119,11 @@ def bursts(rig: Rig, size: Size, servers: Sequence[Server]) -> list[Figure]:
         met = rig.burst(server, size.crowd, size.slow)
         assert met["create"], f"{server.name}: {met['errors'][:3]}, see {server.log}"
         errors[server.name].append(len(met["errors"]))
+        for error, count in Counter(met["errors"]).most_common(3):
+            _tell(f"  {server.name}: {count} × {error}")
         late[server.name].append(percentile(met["create"], 99))
         kept[server.name].append(server.memory() / 2**20)
-    what = f"{size.crowd} at once, API {size.slow} s"
+    what = f"{size.crowd:,} at once, API {size.slow} s"
     return [
         *(Figure(f"{what}: errors, {name}", "people", values) for name, values in errors.items()),
         *_ratios(f"{what}: 99th percentile", late, "s"),
@@ -131,7 +133,7 @@ def bursts(rig: Rig, size: Size, servers: Sequence[Server]) -> list[Figure]:
 
 def callback(rig: Rig, size: Size, portal: Server) -> list[Figure]:
     """The last step of a sign-in, with a provider far away; the first ones fetch its metadata and keys."""
-    for number in range(6):  # both processes learn them
+    for number in range(16):  # both processes learn them, most likely
         sign_in(rig, portal, f"p{number}")
     done = [sign_in(rig, portal, f"p{number}") for number in range(size.sign_ins)]
     trips = [float(one.trips) for one in done]

@@ -48,19 +48,28 @@ class People:
                     self.list.append((await connection.request("GET", "/launches")).seconds)
 
     async def burst(self) -> None:
-        """Let everybody open the form, a few at a time, and then press at once."""
-        few = asyncio.Semaphore(16)
-        connections = [Connection(self.port, cookies=cookies) for cookies in self.cookies]
-        fields = await asyncio.gather(*(self._arrive(few, connection) for connection in connections))
-        presses = (self._press(*both) for both in zip(connections, fields, strict=True))
-        await asyncio.gather(*presses)
-        for connection in connections:
-            connection.writer.close()
+        """Let everybody open the form, a few at a time, and then press at once.
 
-    async def _arrive(self, few: asyncio.Semaphore, connection: Connection) -> dict[str, str]:
-        async with few:
-            await connection.__aenter__()
-            return await self._open(connection)
+        On a new connection: nobody types as fast as a kept one is dropped.
+        """
+        few = asyncio.Semaphore(16)
+        arrived = await asyncio.gather(*(self._arrive(few, cookies) for cookies in self.cookies))
+        await asyncio.gather(*(self._leave(cookies, fields) for cookies, fields in arrived))
+
+    async def _arrive(
+        self, few: asyncio.Semaphore, cookies: dict[str, str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Return what the browser keeps: its cookies and the form's fields."""
+        async with few, Connection(self.port, cookies=cookies) as connection:
+            fields = await self._open(connection)
+            return connection.cookies, fields
+
+    async def _leave(self, cookies: dict[str, str], fields: dict[str, str]) -> None:
+        try:
+            async with Connection(self.port, cookies=cookies) as connection:
+                await self._press(connection, fields)
+        except OSError as error:
+            self.errors.append(type(error).__name__)
 
     async def _open(self, connection: Connection) -> dict[str, str]:
         answer = await connection.request("GET", "/")
