@@ -55,22 +55,22 @@ class Far:
         *,
         outward: bool,
     ) -> None:
-        """Hand on what comes, each piece at its time."""
+        """Hand on each piece at its time; what follows a flight before it is answered is part of it."""
         pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        delivering = asyncio.create_task(_deliver(pieces, writer))
+        delivering = asyncio.create_task(_deliver(pieces, writer, None if outward else answered))
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(65536):
                 if outward and answered.is_set():
                     self.trips += 1
                     answered.clear()
-                elif not outward:
-                    answered.set()
                 pieces.put_nowait((self.loop.time() + self.round_trip / 2, piece))
         pieces.put_nowait((0, b""))
         await delivering
 
 
-async def _deliver(pieces: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter) -> None:
+async def _deliver(
+    pieces: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter, answered: asyncio.Event | None
+) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(ConnectionError):
         while True:
@@ -79,6 +79,8 @@ async def _deliver(pieces: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio
             if not piece:
                 break
             writer.write(piece)
+            if answered:
+                answered.set()
     writer.close()
 
 
