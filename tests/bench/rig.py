@@ -164,13 +164,7 @@ class Rig:
     @contextmanager
     def portal(self, name: str, port: int, database_url: str, **changes: str) -> Iterator[Server]:
         """Serve the portal as in production; the workspace's ten a minute are off, a person's twenty stay."""
-        settings = {
-            "EXEC_API_URL": self.api_url,
-            "EXEC_STUDIO_HOSTS": f"localhost:{self.exec_port}",
-            "EXEC_CREATIONS_PER_MINUTE": "0",
-            "SSL_CERT_FILE": str(self.authority),
-        }
-        environment = portal_values(self.sandbox, port, database_url) | settings | changes
+        environment = portal_values(self.sandbox, port, database_url) | self.settings | changes
         log = self.directory / f"portal-{port}.log"
         process = run_gunicorn(port, environment, log, self.directory)
         yield from self._until_the_end(name, port, process, log)
@@ -182,6 +176,16 @@ class Rig:
             yield Server(name, port, process, log)
         finally:
             end(process)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a portal here is told beside what the tests tell one."""
+        return {
+            "EXEC_API_URL": self.api_url,
+            "EXEC_STUDIO_HOSTS": f"localhost:{self.exec_port}",
+            "EXEC_CREATIONS_PER_MINUTE": "0",
+            "SSL_CERT_FILE": str(self.authority),
+        }
 
     @property
     def api_url(self) -> str:
