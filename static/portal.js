@@ -302,6 +302,7 @@ class PromptForm {
     for (const button of findAll("[data-do]", sentence)) {
       button.addEventListener("click", () => this.choose(choices[button.dataset.do]));
     }
+    this.said = name;
     this.offered.replaceChildren(sentence);
   }
 

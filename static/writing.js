@@ -128,8 +128,9 @@ class Offers {
 
   look() {
     const text = this.form.box.value;
-    const found = detailsIn(text);
-    if (this.form.offered.childNodes.length || !found.length) return;
+    const isSaid = this.form.offered.childNodes.length;
+    if (!detailsIn(text).length) return isSaid && this.form.said === "details" && this.form.offered.replaceChildren();
+    if (isSaid) return;
     this.offer("details", "replaced", "replace", withRoles(text, this.details.dataset), { what: this.inWords() });
   }
 
