@@ -14,7 +14,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from .outages import tell
 
 BESIDE = ("", "-wal", "-shm")  # a database and what SQLite keeps beside it
-PATIENCE = 8  # seconds for others who write
+PATIENCE = 8  # seconds for another process that writes
+TURN = 6  # seconds for other threads of this one, before that: nobody waits longer than 15 in all
 CLOCK = "portal_clock"  # SQLite's own counts milliseconds, in which two transactions fit
 OWNER = stat.S_IRUSR | stat.S_IWUSR
 
@@ -101,7 +102,7 @@ def _began(db: sqlite3.Connection, *, is_last: bool) -> bool:
 class Turn:
     """Lets the threads of one process write one after the other. Raises `StoreUnavailable`."""
 
-    def __init__(self, url: URL, patience: float = PATIENCE) -> None:
+    def __init__(self, url: URL, patience: float = TURN) -> None:
         self._url, self._patience = url, patience
         self._lock = threading.Lock()
 
