@@ -509,7 +509,8 @@ class Provider(Peer):
         self.answers["jwks.json"] = http(json.dumps({"keys": [OURS.as_dict(private=False)]}).encode())
         tokens = {"access_token": "a", "token_type": "Bearer", "id_token": id_token}
         self.answers["token"] = http(json.dumps(tokens).encode())
-        return f"{asked['redirect_uri']}?{urlencode({'code': 'c', 'state': asked['state']})}"
+        answer = {"code": "c", "state": asked["state"], "iss": self.issuer}
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
 
 @pytest.fixture(scope="module")
@@ -768,7 +769,7 @@ def test_what_anybody_can_call_up_is_written_once_a_minute(
         client.get(f"/sign-in/callback?{urlencode({'state': state, **answer})}")
 
     for number in range(30):
-        callback(code=f"c{number}")
+        callback(code=f"c{number}", iss=f"{sandbox.url}/oidc")
         callback(code="c", iss=f"https://evil{number}.example")
         callback(error=f"e{number}", error_description=f"d{number}")
         client.get(f"/sign-in/callback?state=s{number}&code=none")
