@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from conftest import ROOT, OpenStore, PostgreSQL, inherited
+from conftest import ROOT, OpenStore, PostgreSQL, inherited, wait_until
 from sqlalchemy import event, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
@@ -973,6 +973,22 @@ def test_a_server_that_only_reads_is_unavailable(postgresql: PostgreSQL) -> None
             connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         with opened(url) as store, pytest.raises(StoreUnavailable):
             record(store)
+
+
+def test_two_processes_write_their_first_probe_at_once(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url:
+        migrate(url)
+        with opened(url) as store, ThreadPoolExecutor(1) as threads, psycopg.connect(url) as other:
+            other.execute("DELETE FROM probe")
+            other.commit()
+            other.execute("INSERT INTO probe (id, at) VALUES (1, 0)")
+            probing = threads.submit(store.database.probe)
+            with psycopg.connect(url, autocommit=True) as watching:
+                waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                waits += " AND wait_event_type = 'Lock'"
+                wait_until(lambda: watching.execute(waits).fetchone() is not None, "the second probe")
+            other.commit()
+            probing.result()
 
 
 def short_of_patience(store: Store) -> None:

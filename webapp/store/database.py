@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -111,7 +111,8 @@ class Database:
 
     def probe(self) -> None:
         """Write and commit what nobody waits for: reading works on a full or read-only disk as well."""
-        with self.write() as db:
+        # Another process may have written the first row just now.
+        with suppress(IntegrityError), self.write() as db:
             seen = db.execute(update(Probe).values(at=clock()))
             if not seen.rowcount:  # type: ignore[attr-defined]  # what an UPDATE returns has it
                 db.execute(insert(Probe).values(id=1, at=clock()))
