@@ -48,8 +48,20 @@ tests/idp/.venv/stamp: .venv/runtime.stamp tests/idp/requirements.txt tests/idp/
 compile = .venv/bin/uv pip compile --quiet $(LOCK) --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url
 
+# npm writes the addresses of those who ask for money; a lock file holds versions and hashes only.
+define without_funding
+import json, pathlib, sys
+path = pathlib.Path(sys.argv[1])
+found = json.loads(path.read_text())
+for package in found["packages"].values():
+    package.pop("funding", None)
+path.write_text(json.dumps(found, indent=2) + "\n")
+endef
+export without_funding
+
 lock: .venv/dev.stamp tests/idp/.venv/stamp ## pin the dependencies of pyproject.toml anew; LOCK=--upgrade takes newer ones
 	$(compile) pyproject.toml -o requirements.txt
 	$(compile) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(compile) --group providers -o tests/idp/requirements.txt
 	cd tests/idp && .venv/bin/npm --silent $(if $(LOCK),update,install) --package-lock-only
+	@.venv/bin/python -c "$$without_funding" tests/idp/package-lock.json

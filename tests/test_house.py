@@ -341,7 +341,7 @@ def test_every_setting_is_in_the_example() -> None:
 def test_what_is_locked_comes_from_whichever_registry_one_has(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert re.search(r"sha(256|512)[:-]", text)
-    assert not re.search(r'"resolved"|--(extra-)?index-url|--find-links| @ ', text)
+    assert not re.search(r'"resolved"|://|--(extra-)?index-url|--find-links| @ ', text)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "templates").glob("*.html")), ids=lambda path: path.stem)
