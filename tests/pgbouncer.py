@@ -1,7 +1,6 @@
 """A real PgBouncer in front of the tests' PostgreSQL, with its own defaults and one user."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,9 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
-import pytest
 import trustme
 from conftest import PostgreSQL, end, free_port, inherited, wait_until
+from not_run import not_run
 
 USER, PASSWORD = "portal", "right-password"
 PROGRAM = "/usr/sbin/pgbouncer"
@@ -24,8 +23,7 @@ def pooled(postgresql: PostgreSQL, mode: str, certificate: trustme.LeafCert | No
     With a certificate it takes connections over TLS alone.
     """
     if not Path(PROGRAM).exists():
-        not_run = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        not_run("NOT RUN: PgBouncer is not installed (apt-get install pgbouncer)")
+        not_run("PgBouncer is not installed (apt-get install pgbouncer)")
     with postgresql.database() as url:
         name, port = urlsplit(url).path.removeprefix("/"), free_port()
         settings = _configured(postgresql, mode, name, port)
