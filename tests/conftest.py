@@ -34,7 +34,7 @@ from webapp import cookies, create_app
 from webapp.config import Settings
 from webapp.portal import portal_of
 from webapp.store import Store
-from webapp.store.database import migrate
+from webapp.store.migration import migrate
 from webapp.store.tables import SignIn as SignInRow
 
 ROOT = Path(__file__).parents[1]

@@ -30,7 +30,9 @@ from psycopg import sql
 from sqlalchemy import MetaData, Table, delete, event, insert, make_url, select, text, update
 
 from webapp.store import Store
-from webapp.store.database import MIGRATION_LOCK, MIGRATIONS, Database, StoreUnavailable, migrate
+from webapp.store.database import Database, StoreUnavailable
+from webapp.store.migration import LOCK as MIGRATION_LOCK
+from webapp.store.migration import MIGRATIONS, migrate
 from webapp.store.outages import cleaned
 from webapp.store.pace import Pacer
 

@@ -26,7 +26,7 @@ from faults_people import Instance, Trip, Visitor, cookie_of, email_of, serving,
 from sqlalchemy.orm import Session
 
 from webapp.store import Store
-from webapp.store.database import migrate
+from webapp.store.migration import migrate
 from webapp.store.pace import Pacer
 from webapp.store.tables import Launch, launch_id
 

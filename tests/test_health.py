@@ -12,7 +12,8 @@ from webapp.health import FRESH, ROOM, Health
 from webapp.ops import PADDING, check_signer
 from webapp.portal import portal_of
 from webapp.store import Store
-from webapp.store.database import Database, migrate
+from webapp.store.database import Database
+from webapp.store.migration import migrate
 
 
 class Watched(Database):

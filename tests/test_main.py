@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from webapp import show
 from webapp.store import Store
-from webapp.store.database import migrate
+from webapp.store.migration import migrate
 from webapp.store.pace import Pacer
 from webapp.store.tables import Launch, Reason, SignIn
 

@@ -40,7 +40,8 @@ from .mount import Mount
 from .oidc import Provider
 from .portal import Portal, portal_of
 from .store import Store
-from .store.database import StoreUnavailable, migrate
+from .store.database import StoreUnavailable
+from .store.migration import migrate
 from .store.pace import Pacer
 from .transport import Limits, Transport, tls_context
 

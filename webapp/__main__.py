@@ -7,7 +7,8 @@ from pathlib import Path
 from . import check, exec_client, issuer, show, way_out
 from .config import InvalidSettings, Settings
 from .store import Store
-from .store.database import Database, StoreUnavailable, migrate
+from .store.database import Database, StoreUnavailable
+from .store.migration import migrate
 from .store.pace import Pacer
 
 

@@ -19,7 +19,8 @@ from .config import Settings
 from .exec_api import ExecClient, ExecError, ExecRefusedKey, is_studio_url
 from .health import Health
 from .ops import PADDING, check_signer
-from .store.database import Database, StoreUnavailable, migrate
+from .store.database import Database, StoreUnavailable
+from .store.migration import migrate
 from .transport import Fetched, Transport, Unreachable, fetch
 
 WRONG = 5  # CAs named at most

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -202,6 +200,10 @@ def _database(url: SecretStr) -> SecretStr:
 
 def _postgresql(address: str) -> None:
     """Read an address as SQLAlchemy and libpq will. Nothing of it is quoted: a password is in it."""
+    # Not at the top: SQLite goes without the driver.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
     rest = address.partition("://")[2].partition("?")[0]
     name = rest.partition("/")[2]
     if rest.count("@") > 1 or re.search(r"[@:/]", name) or "#" in rest:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from statistics import median
 from urllib.parse import urlencode
 
-from webapp.store.database import migrate
+from webapp.store.migration import migrate
 
 from . import page
 from .client import Connection

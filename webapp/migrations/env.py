@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `store.database.migrate` holds under its lock."""
+"""Runs the migrations on the connection that `store.migration.migrate` holds under its lock."""
 
 from alembic import context
 

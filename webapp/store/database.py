@@ -1,33 +1,23 @@
-"""The database itself: clock, transactions, migration, the end.
+"""The database itself: clock, transactions, the end.
 
 Knows SQLite and PostgreSQL; knows nothing of what is remembered.
 """
 
-import logging
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
     URL,
     Connection,
     Engine,
     Float,
-    NullPool,
-    func,
     insert,
-    inspect,
     make_url,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -36,18 +26,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from . import postgresql, sqlite
+from . import sqlite
 from .outages import StoreUnavailable as StoreUnavailable  # noqa: PLC0414  # views find it here
-from .outages import outage, place, tell
-from .tables import Base, Probe
+from .outages import outage, tell
+from .tables import Probe
 
 # Two processes on each of three machines stay below PostgreSQL's 100 connections.
 POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 10}
-MIGRATION_LOCK = 0x5CE4A210  # any number of our own, for PostgreSQL's advisory locks
-MIGRATIONS = Path(__file__).parents[1] / "migrations"
-PATIENCE = 15  # seconds for a database that is away or starting
-
-log = logging.getLogger(__name__)
 
 
 class clock(FunctionElement[float]):  # noqa: N801  # reads like SQL's own functions
@@ -82,14 +67,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with _translated(self.engine.url), Session(self.engine, expire_on_commit=False) as db:
+        with translated(self.engine.url), Session(self.engine, expire_on_commit=False) as db:
             yield db
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a writing transaction; it ends with the block."""
         with (
-            _translated(self.engine.url),
+            translated(self.engine.url),
             self._turn,
             Session(self._writing, expire_on_commit=False) as db,
             db.begin(),
@@ -99,14 +84,14 @@ class Database:
     @contextmanager
     def read_rows(self) -> Iterator[Connection]:
         """Read without the unit of work, which costs more than the statements that each request sends."""
-        with _translated(self.engine.url), self.engine.connect() as db:
+        with translated(self.engine.url), self.engine.connect() as db:
             yield db
 
     @contextmanager
     def write_rows(self, *, safe: bool = True) -> Iterator[Connection]:
         """Write without the unit of work; not `safe`: a power cut may take it back, but nothing before it."""
         engine = self._writing if safe else self._writing_unsafely
-        with _translated(self.engine.url), self._turn, engine.begin() as db:
+        with translated(self.engine.url), self._turn, engine.begin() as db:
             yield db
 
     def probe(self) -> None:
@@ -157,7 +142,8 @@ def now_in(db: Session | Connection) -> float:
 
 
 @contextmanager
-def _translated(url: URL) -> Iterator[None]:
+def translated(url: URL) -> Iterator[None]:
+    """Raise `StoreUnavailable` for what the database is to blame for."""
     try:
         yield
     except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
@@ -169,97 +155,17 @@ def _translated(url: URL) -> Iterator[None]:
 
 def engine(url: str, *, limited: bool = True, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's own
     """Return an engine that connects when it is first used; `limited`: no statement takes long."""
-    address = _address(url)
+    address = address_of(url)
     if address.get_backend_name() == "sqlite":
         return sqlite.engine(address, **(options or POOL))
+    # Not at the top: its driver is a fifteenth of a start, and SQLite goes without.
+    from . import postgresql  # noqa: PLC0415
+
     pooled = {**POOL, "pool_pre_ping": True, "pool_recycle": 1800}
     return postgresql.engine(address, limited=limited, **(options or pooled))
 
 
-def _address(url: str) -> URL:
+def address_of(url: str) -> URL:
+    """Return the address as SQLAlchemy takes it, with our driver."""
     address = make_url(url.replace("postgres://", "postgresql://", 1))
     return address if address.get_backend_name() == "sqlite" else address.set(drivername="postgresql+psycopg")
-
-
-def migrate(url: str, patience: float = PATIENCE) -> None:
-    """Bring the tables up to date, once, however many processes start together, and write to them.
-
-    Waits only for what waiting may cure. Raises `StoreUnavailable`.
-    """
-    give_up, told = time.monotonic() + patience, False
-    while True:
-        try:
-            return _bring_up_to_date(url)
-        except StoreUnavailable as error:
-            if time.monotonic() >= give_up or not _may_pass(error, url):
-                raise
-            if not told:
-                log.warning("waiting for the database: %s", error, extra={"event": "database.away"})
-            told = True
-        time.sleep(1)
-
-
-def _may_pass(error: StoreUnavailable, url: str) -> bool:
-    if error.may_pass is None:
-        return postgresql.may_come(_address(url))
-    return error.may_pass
-
-
-def _bring_up_to_date(url: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    database = Database(url, poolclass=NullPool)
-    with database.read() as db:  # under the pages' limits: a frozen server is told here
-        found = MigrationContext.configure(db.connection()).get_current_revision()
-    if found is not None and found not in known:
-        _serve_newer(database, found)
-    elif found != scripts.get_current_head():
-        _upgrade(url, config)
-    database.probe()
-
-
-def _upgrade(url: str, config: Config) -> None:
-    """Migrate in one transaction, which may take as long as it needs."""
-    own = engine(url, limited=False, poolclass=NullPool)
-    with _translated(own.url), own.execution_options(writes=True).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            # Whoever waits for a table's lock holds up all pages that come after.
-            connection.execute(text("SET LOCAL lock_timeout = '4s'"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _serve_newer(database: Database, found: str) -> None:
-    """See that it was a newer release, which only adds. Raises `StoreUnavailable` where it was not."""
-    with database.read() as db:
-        missing = _missing(db.connection())
-    where = place(database.engine.url)
-    if missing:
-        raise StoreUnavailable(
-            f"{where}: its alembic_version {found} is not of this release, and {missing[0]} is missing:"
-            " another application's database? Give the portal one of its own"
-        )
-    log.warning(
-        "%s: a newer release has migrated it (to %s); this one serves it as it is",
-        where,
-        found,
-        extra={"event": "database.newer"},
-    )
-
-
-def _missing(connection: Connection) -> list[str]:
-    """Return the tables and columns that this release needs and does not find."""
-    there = inspect(connection)
-    found = {name: {column["name"] for column in there.get_columns(name)} for name in there.get_table_names()}
-    needed = Base.metadata.sorted_tables
-    return [table.name for table in needed if table.name not in found] + [
-        f"{table.name}.{column.name}"
-        for table in needed
-        for column in table.columns
-        if column.name not in found.get(table.name, {column.name})
-    ]

@@ -7,8 +7,6 @@ import re
 import sqlite3
 from urllib.parse import unquote
 
-import psycopg
-from psycopg.errors import ConnectionTimeout
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -37,6 +35,10 @@ SET_UP = ("3F000", "42501")
 MISTAKE = "SQLITE_ERROR"
 
 
+class NoAnswer(Exception):
+    """A server was waited for long enough already. The text says how long."""
+
+
 class StoreUnavailable(Exception):
     """The database is away, locked, full or refuses: nothing was recorded. The text is for operators.
 
@@ -59,9 +61,9 @@ def outage(error: DBAPIError | PoolTimeout | sqlite3.Error, url: URL) -> StoreUn
     code: str | None = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     if not _is_to_blame(error, code or ""):
         return None
-    if isinstance(cause, ConnectionTimeout):  # it was waited for already
+    if isinstance(cause, NoAnswer):
         return StoreUnavailable(f"{place(url)}: {cause}", may_pass=False)
-    primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    primary = getattr(getattr(cause, "diag", None), "message_primary", None)  # PostgreSQL's own sentence
     return tell(url, primary or str(cause), code, getattr(cause, "cure", ""))
 
 

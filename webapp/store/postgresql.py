@@ -17,6 +17,7 @@ from psycopg.pq import PGconn, Ping, TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from . import encryption
+from .outages import NoAnswer
 
 CONNECT = 4  # seconds for each address of the host
 DEADLINE = 7  # seconds for a statement; longer than the server's own limits, which tell more
@@ -26,6 +27,10 @@ KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_coun
 NOT_ASKED = ("context", "options", "password")  # the first is the driver's own
 
 Result = TypeVar("Result")
+
+
+class Silent(ConnectionTimeout, NoAnswer):
+    """A server that does not answer, or whose name servers do not."""
 
 
 class NoWayIn(psycopg.OperationalError):
@@ -49,7 +54,7 @@ class _Bounded(psycopg.Connection[Any]):
                 raise
             self.pgconn.finish()  # or the rollback waits again
             self.door.shut()
-            raise ConnectionTimeout(f"no answer within {DEADLINE} s") from None
+            raise Silent(f"no answer within {DEADLINE} s") from None
 
 
 class _Door:
@@ -68,10 +73,10 @@ class _Door:
         PgBouncer refuses that parameter and names it; then the limits are set in each writing transaction.
         """
         if time.monotonic() < self._shut_until:
-            raise ConnectionTimeout("no answer a moment ago")
+            raise Silent("no answer a moment ago")
         if not _name_servers_answer(str(wanted.get("host", "")), wanted.get("port")):
             self.shut()
-            raise ConnectionTimeout(f"its name was not resolved within {CONNECT} s")
+            raise Silent(f"its name was not resolved within {CONNECT} s")
         if not self.refuses_options:
             ours = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
             try:
@@ -88,7 +93,7 @@ class _Door:
             opened = _Bounded.connect(**wanted)
         except ConnectionTimeout:
             self.shut()
-            raise ConnectionTimeout(f"no answer within {CONNECT} s") from None
+            raise Silent(f"no answer within {CONNECT} s") from None
         except psycopg.OperationalError as error:
             raise NoWayIn(str(error), encryption.cure(wanted, CONNECT)) from None
         except psycopg.ProgrammingError as error:  # an option of the address that nobody knows
