@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from flask import Flask, g, render_template
+from flask import Flask, g, render_template, url_for
 from jinja2 import StrictUndefined
 from jinja2.ext import Extension
 
@@ -40,6 +41,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.add_extension(Unindented)
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    # A page asks for two dozen addresses, and each depends on nothing but what is asked.
+    app.jinja_env.globals["url_for"] = lru_cache(maxsize=512)(url_for)
     app.jinja_env.globals["support_contact"] = settings.support_contact
     app.jinja_env.globals["admin_emails"] = settings.admin_emails
     app.jinja_env.globals["public_url"] = settings.public_url
