@@ -205,7 +205,7 @@ class Instance:
     def start(self) -> "Instance":
         self.starts += 1
         self.process = run_gunicorn(self.port, self.environment, self.log, self.directory)
-        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/healthz"), "the portal", 30)
+        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/healthz"), "the portal")
         return self
 
     def stop(self) -> None:
@@ -215,7 +215,7 @@ class Instance:
         """Replace the workers, as a new configuration or a renewed log file does."""
         before = self.log.read_text().count("Booting worker")
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: self.log.read_text().count("Booting worker") >= before + 2, "new workers", 30)
+        wait_until(lambda: self.log.read_text().count("Booting worker") >= before + 2, "new workers")
 
     def kill_one(self, chance: Random) -> bool:
         """Kill a worker without a warning; say whether there was one."""

@@ -79,7 +79,7 @@ def limited_sandbox(directory: Path) -> Iterator[Sandbox]:
         process = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=output, stderr=output)
     try:
         running = Sandbox(f"http://127.0.0.1:{port}", [])
-        wait_until(lambda: answers(running.url), "the sandbox", 60)
+        wait_until(lambda: answers(running.url), "the sandbox")
         yield running
         running.http.close()
     finally:

@@ -41,7 +41,7 @@ class Browser:
     def open(self, address: str, form: dict[str, str] | None = None) -> None:
         method = "GET" if form is None else "POST"
         while not address.startswith(f"{self.portal}/"):
-            answer = self.http.request(method, address, data=form, allow_redirects=False, timeout=10)
+            answer = self.http.request(method, address, data=form, allow_redirects=False, timeout=30)
             if not answer.is_redirect:
                 assert answer.status_code < 500, answer.text
                 self.page = Page(answer.text)

@@ -105,9 +105,9 @@ def test_the_provider_is_asked_to_show_its_chooser_again(
     with requests.Session() as browser:
         browser.trust_env = False
         begun = begin_sign_in(client)
-        browser.post(begun, data={"person": "dana"}, allow_redirects=False, timeout=5)
-        assert browser.get(begun, allow_redirects=False, timeout=5).status_code == 302
-        chooser = browser.get(begin_sign_in(client, "?prompt=select_account"), timeout=5)
+        browser.post(begun, data={"person": "dana"}, allow_redirects=False, timeout=30)
+        assert browser.get(begun, allow_redirects=False, timeout=30).status_code == 302
+        chooser = browser.get(begin_sign_in(client, "?prompt=select_account"), timeout=30)
         assert "Who are you?" in chooser.text
 
 
@@ -356,10 +356,10 @@ def test_a_shared_link_survives_real_servers(portal: StartPortal, sandbox: Sandb
         http.trust_env = False
         text = "Первый разговор\n\n🎭"
         path = f"/?prompt={quote(text)}"
-        shown = http.get(running.url + path, timeout=5)
+        shown = http.get(running.url + path, timeout=30)
         [way] = set(re.findall(r'href="([^"]*/sign-in[?][^"]*)"', shown.text))
-        begun = http.get(unescape(way), allow_redirects=False, timeout=5).headers["Location"]
-        form = http.get(sandbox.choose(begun, "dana"), timeout=5)
+        begun = http.get(unescape(way), allow_redirects=False, timeout=30).headers["Location"]
+        form = http.get(sandbox.choose(begun, "dana"), timeout=30)
         assert form.url == running.url + path
         assert text in form.text
 
@@ -548,7 +548,7 @@ def test_signing_out_ends_both_sessions(
     asked = parse_qs(urlsplit(address).query)
     assert asked["client_id"] == ["scenario-portal"]
     assert json.loads(urlsafe_b64decode(asked["id_token_hint"][0].split(".")[1] + "=="))["sub"] == "acme|dana"
-    onward = sandbox.http.get(address, allow_redirects=False, timeout=5).headers["Location"]
+    onward = sandbox.http.get(address, allow_redirects=False, timeout=30).headers["Location"]
     assert onward.partition("?")[0] == f"{public_url}/signed-out"
     assert page(client, own_path(client, onward)).h1 == "You are signed out"
 
@@ -557,12 +557,12 @@ def test_the_provider_forgets_the_person_too(client: FlaskClient, sign_in: SignI
     with requests.Session() as browser:
         browser.trust_env = False
         begun = client.get("/sign-in").location
-        browser.post(begun, data={"person": "dana"}, allow_redirects=False, timeout=5)
-        assert browser.get(begun, allow_redirects=False, timeout=5).status_code == 302
+        browser.post(begun, data={"person": "dana"}, allow_redirects=False, timeout=30)
+        assert browser.get(begun, allow_redirects=False, timeout=30).status_code == 302
         sign_in(client)
         leaving = page(client, sign_out(client, page)).link("Go on")
-        browser.get(leaving, allow_redirects=False, timeout=5)
-        assert "Who are you?" in browser.get(begun, allow_redirects=False, timeout=5).text
+        browser.get(leaving, allow_redirects=False, timeout=30)
+        assert "Who are you?" in browser.get(begun, allow_redirects=False, timeout=30).text
 
 
 def way_out(client: FlaskClient, page: Fetch) -> dict[str, list[str]]:
@@ -576,10 +576,10 @@ def test_who_signs_out_as_another_than_is_signed_in_there_is_asked_there(
     with requests.Session() as browser:
         browser.trust_env = False
         begun = client.get("/sign-in").location
-        browser.post(begun, data={"person": "omar"}, allow_redirects=False, timeout=5)
+        browser.post(begun, data={"person": "omar"}, allow_redirects=False, timeout=30)
         sign_in(client)
         leaving = page(client, sign_out(client, page)).link("Go on")
-        assert "Do you want to sign out?" in browser.get(leaving, allow_redirects=False, timeout=5).text
+        assert "Do you want to sign out?" in browser.get(leaving, allow_redirects=False, timeout=30).text
 
 
 def kept_id_tokens(client: FlaskClient) -> list[str]:

@@ -32,7 +32,7 @@ Tell = Callable[..., TestResponse]
 def app(make_app: MakeApp, provider: Provider) -> Flask:
     """A portal whose provider has one more key, which signs what these tests send."""
     assert provider.behind
-    keys = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=5).json()["keys"]
+    keys = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=30).json()["keys"]
     provider.answers["jwks.json"] = http(json.dumps({"keys": [*keys, OURS.as_dict(private=False)]}).encode())
     return make_app(oidc_issuer=provider.issuer)
 

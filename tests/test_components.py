@@ -9,7 +9,7 @@ from webapp.sandbox.faults import FAULTS
 
 
 def test_the_page_of_components_shows_them_in_the_portals_own_style(sandbox: Sandbox) -> None:
-    answer = sandbox.http.get(f"{sandbox.url}/sandbox/components", timeout=5)
+    answer = sandbox.http.get(f"{sandbox.url}/sandbox/components", timeout=30)
     page = Page(answer.text)
     sheets = [link.attrs["href"].partition("/static/") for link in page.find("link", rel="stylesheet")]
     assert {home for home, _, _ in sheets} == {PUBLIC_URLS[0]}

@@ -387,7 +387,7 @@ def test_is_listed(origin: str, listed: str, is_allowed: bool) -> None:
     [("", "/embed"), ("?page=diagnose", "/embed/diagnose"), ("?page=https://evil.example", "/embed")],
 )
 def test_the_pretend_intranet_page_frames_the_portal(sandbox: Sandbox, query: str, framed: str) -> None:
-    answer = sandbox.http.get(f"{sandbox.url}/intranet{query}", timeout=5)
+    answer = sandbox.http.get(f"{sandbox.url}/intranet{query}", timeout=30)
     frame = Page(answer.text).one("iframe")
     assert frame.attrs["src"] == OURS + framed
     assert frame.attrs["title"]
@@ -397,7 +397,7 @@ def test_the_pretend_intranet_page_frames_the_portal(sandbox: Sandbox, query: st
 
 def test_the_pretend_intranet_page_restricts_its_frame(sandbox: Sandbox) -> None:
     params = {"sandbox": 'allow-forms "><script>'}
-    page = Page(sandbox.http.get(f"{sandbox.url}/intranet", params=params, timeout=5).text)
+    page = Page(sandbox.http.get(f"{sandbox.url}/intranet", params=params, timeout=30).text)
     assert page.one("iframe").attrs["sandbox"] == params["sandbox"]
     assert len(page.find("script")) == 1
 

@@ -396,10 +396,9 @@ def test_a_stalled_exec_does_not_block_others(
         before = serve(others[4:22])
         sent = [send(visitor.press, forms[visitor.person]) for visitor in stalled]
         emails = {visitor.email for visitor in stalled}
-        began = time.monotonic()
-        wait_until(lambda: emails <= {call["user_email"] for call in sandbox.requests()}, "all calls", 6)
+        wait_until(lambda: emails <= {call["user_email"] for call in sandbox.requests()}, "all calls")
         meanwhile = serve(others[22:])
-        assert time.monotonic() - began < 10, "not all were stalled meanwhile"
+        assert not any(trip.done() for trip in sent), "not all were stalled meanwhile"
         waited = [(v.person, trip.result()) for v, trip in zip(stalled, sent, strict=True)]
     check_one_session_each(sandbox, texts, trips + waited)
     assert all(trip.waits and trip.first == 303 for _, trip in waited)

@@ -51,7 +51,7 @@ class Story:
 
 
 def raw(portal: Portal, data: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", portal.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", portal.port), timeout=30) as connection:
         connection.sendall(data)
         connection.settimeout(0.5)
         try:
@@ -367,7 +367,7 @@ def test_of_an_exception_only_its_type_and_its_place_are_written() -> None:
 
 def test_text_is_for_a_terminal(portal: StartPortal) -> None:
     running = portal(LOG_FORMAT="text")
-    requests.get(f"{running.url}/healthz", timeout=5)
+    requests.get(f"{running.url}/healthz", timeout=30)
     running.stop()
     assert "  INFO  request  GET /healthz 200" in running.output
     assert "{" not in running.output

@@ -53,7 +53,7 @@ class Server:
         self.process = process
         self.log = log
         self.people: list[dict[str, str]] = [{}]
-        wait_until(self._answers, f"{name}: see {log}", 60)
+        wait_until(self._answers, f"{name}: see {log}")
         self.seconds = time.perf_counter() - began
 
     def _answers(self) -> bool:
@@ -131,7 +131,7 @@ class Rig:
         with (self.directory / "sandbox.log").open("wb") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=log, stderr=log)
         self.stack.callback(end, process)
-        wait_until(lambda: is_taken(port), "the provider", 30)
+        wait_until(lambda: is_taken(port), "the provider")
         return relay
 
     @contextmanager
