@@ -47,9 +47,9 @@ def signed_in(make_app: MakeApp, sign_in: SignIn, database_url: str) -> Iterator
 
 
 @pytest.fixture
-def not_to_wait(database_url: str) -> int:
-    """What PostgreSQL is told for the second: not to wait for the disk. SQLite is told before it begins."""
-    return 0 if database_url.startswith("sqlite") else 1
+def begins(database_url: str) -> int:
+    """PostgreSQL hears of each beginning; SQLite's is made below what is counted here."""
+    return 0 if database_url.startswith("sqlite") else 2
 
 
 def test_the_form_reads_the_sign_in_and_what_was_erased(signed_in: FlaskClient) -> None:
@@ -59,9 +59,7 @@ def test_the_form_reads_the_sign_in_and_what_was_erased(signed_in: FlaskClient) 
     assert traffic(said) == (2, 0), said
 
 
-def test_a_creation_writes_once_before_the_call_and_once_after(
-    signed_in: FlaskClient, not_to_wait: int
-) -> None:
+def test_a_creation_writes_once_before_the_call_and_once_after(signed_in: FlaskClient, begins: int) -> None:
     fields = {**Page(signed_in.get("/").text).fields, "prompt": text_with()}
 
     with listening(signed_in.application) as said:
@@ -69,7 +67,7 @@ def test_a_creation_writes_once_before_the_call_and_once_after(
 
     # The sign-in; pace, launch, time, same text, own hour, the minute, the queue, call, event, launch;
     # launch, launch, event.
-    assert traffic(said) == (14 + not_to_wait, 2), said
+    assert traffic(said) == (14 + begins, 2), said
 
 
 def test_a_page_that_waits_reads_itself_and_its_outlook(signed_in: FlaskClient) -> None:
@@ -82,7 +80,7 @@ def test_a_page_that_waits_reads_itself_and_its_outlook(signed_in: FlaskClient) 
 
 
 def test_a_page_whose_turn_came_writes_once_before_the_call_and_once_after(
-    signed_in: FlaskClient, not_to_wait: int
+    signed_in: FlaskClient, begins: int
 ) -> None:
     waiting = press(signed_in, text_with("[[429 x1]]")).location
     make_due(portal_of(signed_in.application).store)
@@ -90,7 +88,7 @@ def test_a_page_whose_turn_came_writes_once_before_the_call_and_once_after(
     with listening(signed_in.application) as said:
         assert "/chat/" in signed_in.get(f"{waiting}?go=1").location
 
-    assert traffic(said) == (12 + not_to_wait, 2), said
+    assert traffic(said) == (12 + begins, 2), said
 
 
 def test_the_list_is_one_statement(signed_in: FlaskClient) -> None:

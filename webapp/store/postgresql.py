@@ -101,16 +101,18 @@ class _Door:
         opened.door = self
         return opened
 
-    def limit(self, connection: Connection) -> None:
+    def begin(self, connection: Connection) -> None:
+        """Begin by hand, in one round trip with what shall hold. What only reads needs no beginning and end:
+        each statement is shown a state of its own in any case.
+        """
         options = connection.get_execution_options()
         if not options.get("writes"):
             return
         wanted = LIMITS if self.refuses_options else {}
         if not options.get("safe", True):
             wanted = {**wanted, "synchronous_commit": "off"}
-        if wanted:
-            settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in wanted.items())
-            connection.exec_driver_sql(f"SELECT {settings}")
+        settings = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in wanted.items())
+        connection.exec_driver_sql(f"BEGIN{settings}")
 
 
 def _name_servers_answer(hosts: str, port: object) -> bool:
@@ -134,11 +136,12 @@ def engine(url: URL, *, limited: bool = True, **options: Any) -> Engine:  # noqa
     # PgBouncer in transaction pooling hands the next transaction a server that knows no prepared statement.
     arguments: dict[str, Any] = {"prepare_threshold": None, "connect_timeout": CONNECT, **KEEPALIVES}
     arguments = {name: value for name, value in arguments.items() if name not in url.query}
+    arguments["autocommit"] = True  # or the driver begins by itself, before each statement
     made = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+    door = _Door()
+    event.listen(made, "begin", door.begin)
     if limited:
-        door = _Door()
         event.listen(made, "do_connect", door.connect)
-        event.listen(made, "begin", door.limit)
     return made
 
 
