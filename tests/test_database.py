@@ -265,6 +265,19 @@ def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
     assert complaint(f"sqlite:///{tmp_path / 'notes.txt'}").code == "SQLITE_NOTADB"
 
 
+def test_a_connection_that_the_server_ended_is_not_used_again(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url, opened(url) as store:
+        with store.database.read_rows() as db:
+            server = db.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with psycopg.connect(url, autocommit=True) as operator:
+            operator.execute("SELECT pg_terminate_backend(%s)", [server])
+            there = "SELECT FROM pg_stat_activity WHERE pid = %s"
+            wait_until(lambda: not operator.execute(there, [server]).fetchall(), "its end")
+
+        with store.database.read_rows() as db:
+            assert db.execute(text("SELECT pg_backend_pid()")).scalar_one() != server
+
+
 # --- PgBouncer, and the limits that it refuses
 
 

@@ -161,8 +161,7 @@ def engine(url: str, *, limited: bool = True, **options: Any) -> Engine:  # noqa
     # Not at the top: its driver is a fifteenth of a start, and SQLite goes without.
     from . import postgresql  # noqa: PLC0415
 
-    pooled = {**POOL, "pool_pre_ping": True, "pool_recycle": 1800}
-    return postgresql.engine(address, limited=limited, **(options or pooled))
+    return postgresql.engine(address, limited=limited, **(options or {**POOL, "pool_recycle": 1800}))
 
 
 def address_of(url: str) -> URL:
