@@ -72,7 +72,8 @@ def _message(record: logging.LogRecord) -> str:
 
 def printable(text: str) -> str:
     """Return a text that forges no line and breaks no terminal."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text[:2000])
+    text = text[:2000]
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def _error(record: logging.LogRecord) -> str | None:
