@@ -21,11 +21,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from conftest import ROOT, OpenStore, PostgreSQL, inherited, wait_until
-from sqlalchemy import event, insert, inspect, select, text, update
+from sqlalchemy import NullPool, event, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from webapp.store import Store
-from webapp.store.database import StoreUnavailable, now_in
+from webapp.store.database import StoreUnavailable, engine, now_in
 from webapp.store.drafts import DRAFT_LIFETIME
 from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import PAGE, SAME_AGAIN
@@ -557,11 +557,11 @@ def fill(store: Store) -> None:
         "erased": "CASE WHEN i < 20000 THEN 1.8e9 END",
     }
     statement = MILLIONS[store.database.engine.dialect.name]
-    with store.database.write() as db:
-        names, values = ", ".join(columns), ", ".join(columns.values())
-        db.execute(text(statement.format(columns=names, values=values)))
-    with store.database.write() as db:
-        db.execute(text("ANALYZE"))
+    names, values = ", ".join(columns), ", ".join(columns.values())
+    filling = engine(store.database.url, limited=False, poolclass=NullPool)  # it takes longer than a page may
+    for one in (statement.format(columns=names, values=values), "ANALYZE"):
+        with filling.execution_options(writes=True).begin() as db:
+            db.execute(text(one))
 
 
 def plan_of(store: Store, ask: Callable[[Store], object]) -> str:
