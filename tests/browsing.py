@@ -127,7 +127,7 @@ def kept(tab: Page) -> list[str]:
 
 
 def wait_until_kept(tab: Page, text: str) -> None:
-    wait_until(lambda: any(text in one for one in kept(tab)), "keeping the text in the browser", 5)
+    wait_until(lambda: any(text in one for one in kept(tab)), "keeping the text in the browser")
 
 
 def overflows(tab: Page) -> bool:
