@@ -227,19 +227,6 @@ def test_new_keys_under_old_names_are_fetched(make_app: MakeApp, node: Foreign, 
     assert come_back(after, go_in(after)).status_code == 303
 
 
-def test_signing_out_ends_the_providers_session(
-    make_app: MakeApp, node: Foreign, go_in: GoIn, page: Fetch, begin_sign_in: BeginSignIn
-) -> None:
-    client = make_app(**at(node.issuers["usual"])).test_client()
-    browser = go_in(client)
-    come_back(client, browser)
-    browser.open(sign_out(client, page))
-    browser.send(logout="yes")  # it asks in either case
-    assert page(client, come_back(client, browser)).h1 == "You are signed out"
-    browser.open(begin_sign_in(client))
-    assert browser.page.find("input", name="password")
-
-
 @pytest.mark.parametrize("setup", ["usual", "telling", "pushed", "posted"])
 def test_check_finds_nothing_wrong(make_settings: MakeSettings, node: Foreign, setup: str) -> None:
     found = look(make_settings(**at(node.issuers[setup])))
@@ -335,21 +322,36 @@ def test_another_account_can_be_used_at_django(make_app: MakeApp, django: Foreig
     assert who(client)[0] == "una@acme.example"
 
 
-def test_signing_out_ends_the_session_at_django(
-    make_app: MakeApp, django: Foreign, go_in: GoIn, page: Fetch, begin_sign_in: BeginSignIn
-) -> None:
-    client = make_app(**at(django.issuers["django"])).test_client()
-    browser = go_in(client)
-    come_back(client, browser)
-    browser.open(sign_out(client, page))
-    browser.send(allow="Logout")
-    assert page(client, come_back(client, browser)).h1 == "You are signed out"
-    browser.open(begin_sign_in(client))
-    assert browser.page.find("input", name="password")
-
-
 def test_check_finds_nothing_wrong_with_django(make_settings: MakeSettings, django: Foreign) -> None:
     found = look(make_settings(**at(django.issuers["django"])))
     for name in ("discovery", "issuer", "keys", "client_methods", "client_secret"):
         assert found[name].ok is True, found[name]
     assert found["redirect_address"].ok is not False
+
+
+# Both
+
+
+@pytest.mark.parametrize(
+    ("program", "setup", "agreed"),
+    [("node", "usual", {"logout": "yes"}), ("django", "django", {"allow": "Logout"})],
+)
+def test_signing_out_ends_the_providers_session(
+    request: pytest.FixtureRequest,
+    make_app: MakeApp,
+    go_in: GoIn,
+    page: Fetch,
+    begin_sign_in: BeginSignIn,
+    program: str,
+    setup: str,
+    agreed: dict[str, str],
+) -> None:
+    provider: Foreign = request.getfixturevalue(program)
+    client = make_app(**at(provider.issuers[setup])).test_client()
+    browser = go_in(client)
+    come_back(client, browser)
+    browser.open(sign_out(client, page))
+    browser.send(**agreed)  # both ask in either case
+    assert page(client, come_back(client, browser)).h1 == "You are signed out"
+    browser.open(begin_sign_in(client))
+    assert browser.page.find("input", name="password")
