@@ -293,6 +293,37 @@ def test_a_slash_at_the_end_makes_no_difference_to_public_url(env: pytest.Monkey
     assert accepted(env, PUBLIC_URL="https://acme.example/").public_url == "https://acme.example"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://acme_portal.example",
+        "https://acme.example.",
+        "https://acme.example/szenärien",
+        "https://acme.example/all%20scenarios",
+        "https://acme.example/my[1]",
+        "https://acme.example//scenarios",
+        "https://acme.example/a//b",
+        "https://acme.example/a/../b",
+        "https://acme.example/./b",
+    ],
+)
+def test_a_public_url_that_browsers_write_differently_is_refused(env: pytest.MonkeyPatch, value: str) -> None:
+    """The first page would load itself for ever, or every page be missing."""
+    assert [problem.partition(":")[0] for problem in refused(env, PUBLIC_URL=value)] == ["PUBLIC_URL"]
+
+
+@pytest.mark.parametrize("value", ["https://acme.example/a.b/..c/~d_e-1", "https://acme.example/a,b;c=d@e"])
+def test_a_public_url_may_have_any_other_path(env: pytest.MonkeyPatch, value: str) -> None:
+    assert accepted(env, PUBLIC_URL=value).public_url == value
+
+
+def test_a_public_url_with_an_umlaut_is_what_browsers_make_of_it(env: pytest.MonkeyPatch) -> None:
+    """Or Werkzeug makes another host of it in redirects: `strasse`, which is somebody else's."""
+    settings = accepted(env, PUBLIC_URL="https://Straße.example:8443/Scenarios/")
+    assert settings.public_url == "https://xn--strae-oqa.example:8443/Scenarios"
+    assert settings.public_url == settings.origin + settings.base_path
+
+
 def test_a_slash_at_the_end_of_the_issuer_is_kept(env: pytest.MonkeyPatch) -> None:
     assert (
         accepted(env, OIDC_ISSUER="https://login.acme.example/").oidc_issuer == "https://login.acme.example/"

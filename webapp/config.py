@@ -126,6 +126,20 @@ def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
 
+def _home(url: str) -> str:
+    """Return our own address as browsers come back with it. One that they write in another way is refused.
+
+    No page would be found below such a path, and no post would be taken for our own from such a host.
+    """
+    origin, path = origin_of(url), urlsplit(url).path
+    if origin is None:
+        raise ValueError("needs a host of letters, digits, hyphens and dots, without a dot at its end")
+    if not re.fullmatch(r"(/(?!\.\.?(/|$))[\w.~!$&'()*+,;=:@-]+)*", path, re.ASCII):
+        raise ValueError("must have a path of letters, digits and signs such as - and _, or none")
+    # An umlaut in IDNA form: addresses for the provider and for redirects are made of it.
+    return url if url.isascii() else origin + path
+
+
 def _one_by_one(pattern: str, example: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     def check(values: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch(pattern, value) for value in values):
@@ -325,7 +339,7 @@ class Settings(BaseSettings):
     )
 
     secret_key: Annotated[SecretStr, AfterValidator(_secret_keys)]
-    public_url: Annotated[Address, AfterValidator(_without_slash)]
+    public_url: Annotated[Address, AfterValidator(_without_slash), AfterValidator(_home)]
 
     oidc_issuer: Annotated[Address, AfterValidator(_issuer)]
     oidc_client_id: str
