@@ -379,6 +379,20 @@ def test_a_waiting_page_refreshes_itself_without_a_script(signed_in: FlaskClient
     assert (1 <= int(seconds) <= 10, address) == (True, "?go=1")
 
 
+def test_the_page_of_one_that_is_being_created_says_so(
+    signed_in: FlaskClient, page: Fetch, store: Store
+) -> None:
+    """Somebody's second tab: there is nothing to count down to, and no reason to ask without a pause."""
+    path = wait(signed_in, text_with("[[500]]"))
+    with store.database.write() as db:
+        db.execute(update(Launch).values(state="creating", reason=None, lease_until=time.time() + 3600))
+
+    shown = page(signed_in, path)
+
+    assert "It is your turn. Exec is being asked now…" in shown.main.words
+    assert shown.one("noscript").one("meta", http_equiv="refresh").attrs["content"] == "1; url=?go=1"
+
+
 def test_a_session_that_was_made_unnoticed_is_found_again(
     signed_in: FlaskClient, sandbox: Sandbox, store: Store, person: str
 ) -> None:

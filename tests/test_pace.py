@@ -278,7 +278,7 @@ def test_what_a_workshop_is_promised_is_what_happens(pacer: Pacer) -> None:
     launches = queue(pacer, 11)
     ask(pacer, *launches)
     promised = {launch.id: outlook(pacer, launch).seconds for launch in launches}
-    assert all(promised[launch.id] == 2 for launch in launches[:3]), "these are being created"
+    assert all(promised[launch.id] == 0 for launch in launches[:3]), "these are being created"
 
     begun: dict[object, float] = {}
     passed, waiting = 0.0, launches[3:]
@@ -312,11 +312,11 @@ def test_nobody_waits_when_there_is_room(pacer: Pacer) -> None:
     assert outlook(pacer, launch) == Outlook(0, 0)
 
 
-def test_a_launch_being_created_is_about_to_be_there(pacer: Pacer) -> None:
+def test_a_launch_being_created_waits_no_more(pacer: Pacer) -> None:
     [launch] = queue(pacer)
     take(pacer, launch)
 
-    assert outlook(pacer, launch) == Outlook(0, 2)
+    assert outlook(pacer, launch) == Outlook(0, 0)
 
 
 # --- What Exec answers

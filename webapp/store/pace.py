@@ -129,7 +129,7 @@ class Pacer:
         with self.database.read_rows() as db:
             now = now_in(db)
             if launch.state == "creating" and not _is_waiting(launch, now):
-                return Outlook(0, 2)
+                return Outlook(0, 0)
             return self._outlook(db, read_pace(db), launch, now)
 
     def created(self, lease: Lease, url: str) -> Launch:
