@@ -249,7 +249,6 @@ def forget(launch: Launch, now: float, reason: Reason) -> None:
         launch.finished = launch.finished or now
     launch.prompt = launch.prompt_hash = launch.email = launch.url = launch.detail = None
     launch.held = launch.erase_after_call = False
-    launch.lease_until = None
     launch.erased = now
 
 
