@@ -377,6 +377,15 @@ def test_busy_keeps_the_order(pacer: Pacer) -> None:
     assert now(pacer, first).queued == first.queued
 
 
+def test_a_long_call_costs_no_place(pacer: Pacer) -> None:
+    first, second = queue(pacer, 2)
+    lease = take(pacer, first)
+    let_pass(pacer, VOID + 1)
+    pacer.busy(lease, 5)
+
+    assert [outlook(pacer, first).place, outlook(pacer, second).place] == [0, 1]
+
+
 def test_a_failure_goes_to_the_back(pacer: Pacer) -> None:
     first, second = queue(pacer, 2)
     noted = pacer.unavailable(take(pacer, first))
@@ -442,6 +451,16 @@ def test_one_held_launch_is_tried_in_five_minutes_for_all(pacer: Pacer) -> None:
         assert ask(pacer, *launches) == []
 
     assert set(tried) == {launch.id for launch in launches}, "not the fewest attempts first"
+
+
+def test_new_launches_that_are_held_put_off_nobody(pacer: Pacer) -> None:
+    [first] = queue(pacer)
+    hold(pacer, first)
+    let_pass(pacer, HELD - 10)
+    hold(pacer, *queue(pacer))
+    let_pass(pacer, 10.1)
+
+    assert ask(pacer, first) == [first]
 
 
 def test_a_held_attempt_that_never_ends_is_not_followed_at_once(pacer: Pacer) -> None:
@@ -601,6 +620,18 @@ def test_a_success_releases_all_at_once(pacer: Pacer) -> None:
     assert ask(pacer, *held) == held
 
 
+def test_a_success_releases_from_no_floor_that_came_after_it(pacer: Pacer) -> None:
+    held, new, told = queue(pacer, 3)
+    hold(pacer, held)
+    lease = take(pacer, new)
+    pacer.busy(take(pacer, told), 300)
+
+    pacer.created(lease, URL)
+
+    assert not now(pacer, held).held
+    assert outlook(pacer, held).seconds == pytest.approx(300, abs=1)
+
+
 def test_a_success_that_began_when_nobody_was_held_lifts_nothing(pacer: Pacer) -> None:
     """The key was refused after that call had begun: the refusal is the news."""
     early, late = queue(pacer, 2)
@@ -637,6 +668,19 @@ def test_a_released_launch_is_not_explained_by_what_held_it(pacer: Pacer) -> Non
     hold(pacer, held[0])
     Pacer(pacer.database, 3, 0, "new key").begin(held[1].id, EMAIL)
     assert now(pacer, held[0]).reason is None
+
+
+def test_new_settings_release_what_ones_own_limit_put_off_as_well(store: Store) -> None:
+    before, after = Pacer(store.database, 0, 2, "key"), Pacer(store.database, 0, 3, "new key")
+    held, *others = queue(before, 3, DANA)
+    hold(before, held)
+    let_pass(before, HOUR)
+    for launch in others:
+        before.unavailable(take(before, launch))
+    assert ask(before, held) == []
+    assert now(before, held).reason == "own_limit"
+
+    assert ask(after, others[0], held) == [held]
 
 
 def test_a_held_launch_that_is_refused_is_not_on_hold_any_more(pacer: Pacer) -> None:
