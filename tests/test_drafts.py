@@ -282,12 +282,32 @@ def test_a_session_that_is_not_signed_by_us_is_nobodys(
     assert only_draft(store).person is None
 
 
+def test_a_text_that_was_sent_in_other_words_is_not_sent_by_itself(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, person: str
+) -> None:
+    path = keep(client, new_text())
+    sign_in(client, person)
+    form = page(client, path)
+    assert is_sent_on(form)
+
+    client.post("/launches", data={**form.fields, "prompt": new_text()})
+
+    assert not is_sent_on(page(client, path))
+
+
 # --- Several at once: two tabs that sign in share the one address that is kept for afterwards
 
 
 def offered(page: Page) -> list[str]:
     links = [link.attrs["href"] for link in page.main.find("a")]
     return [address for address in links if address.startswith("/drafts/")]
+
+
+def erase_the_only_one(client: FlaskClient, page: Fetch) -> None:
+    listed = page(client, "/launches")
+    [erase] = [form for form in listed.find("form") if form.attrs.get("action", "").endswith("/erase")]
+    [token] = erase.find("input", name="csrf_token")
+    client.post(erase.attrs["action"], data={"csrf_token": token.attrs["value"]})
 
 
 @pytest.mark.parametrize("magic", ["", "[[429]]"], ids=["made", "waiting"])
@@ -297,15 +317,24 @@ def test_what_was_erased_does_not_come_back_from_its_draft(
     path = keep(expired, f"{magic} {new_text()}")
     sign_in(expired, person)
     expired.post("/launches", data=page(expired, path).fields)
-    listed = page(expired, "/launches")
-    [erase] = [form for form in listed.find("form") if form.attrs.get("action", "").endswith("/erase")]
-    [token] = erase.find("input", name="csrf_token")
-    expired.post(erase.attrs["action"], data={"csrf_token": token.attrs["value"]})
+    erase_the_only_one(expired, page)
 
     gone = page(expired, path, 404)
 
     assert gone.h1 == "This scenario was erased"
     assert page(expired, "/launches").find("ol") == []
+
+
+def test_what_was_erased_does_not_come_back_from_a_draft_that_nobody_opened(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, person: str
+) -> None:
+    text = new_text()
+    path = keep(client, text)
+    sign_in(client, person)
+    client.post("/launches", data={**page(client).fields, "prompt": text})
+    erase_the_only_one(client, page)
+
+    assert page(client, path, 404).h1 == "This scenario was erased"
 
 
 def test_the_form_leads_to_texts_that_were_not_gone_on_with(

@@ -394,7 +394,11 @@ def test_the_page_of_one_that_is_being_created_says_so(
 
 
 def test_a_session_that_was_made_unnoticed_is_found_again(
-    signed_in: FlaskClient, sandbox: Sandbox, store: Store, person: str
+    signed_in: FlaskClient,
+    sandbox: Sandbox,
+    store: Store,
+    person: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = wait(signed_in, text_with("[[lost x1]]"))
     make_due(store)
@@ -405,6 +409,7 @@ def test_a_session_that_was_made_unnoticed_is_found_again(
     assert first["session_id"] == second["session_id"]
     assert second["is_new"] is False
     assert answer.location == f"{sandbox.url}/chat/{first['session_id']}"
+    assert "Exec knew this launch" not in caplog.text
 
 
 def test_a_held_launch_goes_through_when_exec_answers_again(
@@ -974,6 +979,11 @@ def test_my_scenarios_are_searched(signed_in: FlaskClient, page: Fetch, words: s
     assert len(shown.find("h2")) == found
     assert shown.one("input", name="q").attrs["value"] == words
     assert found or shown.link("Show all") == "/launches"
+
+
+def test_a_search_is_cut_at_a_hundred_characters(signed_in: FlaskClient, page: Fetch) -> None:
+    shown = page(signed_in, f"/launches?q={'x' * 500}")
+    assert shown.one("input", name="q").attrs["value"] == "x" * 100
 
 
 def test_what_one_hears_of_each_scenario_differs(signed_in: FlaskClient, page: Fetch) -> None:

@@ -28,7 +28,7 @@ from webapp.store import Store
 from webapp.store.database import StoreUnavailable, engine, now_in
 from webapp.store.drafts import DRAFT_LIFETIME
 from webapp.store.erasing import Erased, ErasedPerson
-from webapp.store.launches import PAGE, SAME_AGAIN
+from webapp.store.launches import ERASED_TOKENS, PAGE, SAME_AGAIN
 from webapp.store.links import Board
 from webapp.store.migration import MIGRATIONS, migrate
 from webapp.store.pace import Pacer
@@ -273,6 +273,16 @@ def test_the_same_text_from_another_form_is_asked_about(store: Store) -> None:
     assert recorded.earlier.id == first.id
 
 
+def test_the_newest_of_the_same_text_is_asked_about(store: Store) -> None:
+    for number in range(2):
+        newest = record(store, token=str(number), another=True)
+
+    asked = store.launches.record(DANA, EMAIL, "third", "Talk to a client", another=False)
+
+    assert asked.earlier
+    assert asked.earlier.id == newest.id
+
+
 def test_the_same_text_is_asked_about_for_ten_minutes_only(store: Store) -> None:
     record(store)
     let_pass(store, SAME_AGAIN - 5)
@@ -452,6 +462,15 @@ def test_a_launch_to_be_erased_after_its_call_is_none(store: Store) -> None:
 
     assert store.launches.find(launch.id, DANA) is None
     assert store.launches.newest(DANA, None) == []
+
+
+def test_the_operator_sees_the_newest_of_some_people(store: Store) -> None:
+    launches = [record(store, f"Text {number}", person=(DANA, OMAR)[number % 2]) for number in range(4)]
+    record(store, person="somebody else")
+
+    found = store.launches.of_people([DANA, OMAR], 3)
+
+    assert [launch.id for launch in found] == [launch.id for launch in launches[:0:-1]]
 
 
 def test_a_link_is_used_by_whoever_made_something_of_it(store: Store) -> None:
@@ -659,6 +678,14 @@ def test_nobody_erases_anothers_launch(store: Store) -> None:
     assert store.erasing.launch(launch.id, OMAR) is None
 
     assert store.launches.find(launch.id, DANA)
+
+
+def test_the_newest_that_one_erased_are_named(store: Store) -> None:
+    for number in range(ERASED_TOKENS + 1):
+        store.erasing.launch(record(store, f"Text {number}", str(number)).id, DANA)
+    store.erasing.launch(record(store, person=OMAR).id, OMAR)
+
+    assert store.launches.erased_tokens(DANA) == [str(number) for number in range(ERASED_TOKENS, 0, -1)]
 
 
 def test_erasing_twice_is_harmless(store: Store) -> None:
