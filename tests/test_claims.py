@@ -177,6 +177,30 @@ def test_a_session_of_the_providers_is_kept_if_it_is_one(
     assert enter(make_settings, {**ME, "sid": sid, "auth_time": "yesterday"}, {}).sid == kept
 
 
+@pytest.mark.parametrize(
+    ("claims", "at"),
+    [
+        ({"auth_time": 1000, "iat": 2000}, 1000),
+        ({"iat": 2000}, 2000),
+        ({"auth_time": "yesterday", "iat": 2000.5}, 2000.5),
+        ({"auth_time": True}, None),
+        ({"auth_time": -1, "iat": 1e11}, None),
+        ({"iat": float("nan")}, None),
+    ],
+)
+def test_a_sign_in_is_as_old_as_its_proof_or_its_token(
+    make_settings: MakeSettings, claims: dict[str, Any], at: float | None
+) -> None:
+    """By this a sign-out of the provider's tells which sign-ins were before it."""
+    assert enter(make_settings, {**ME, **claims}, {}).auth_time == at
+
+
+def test_groups_of_the_id_token_come_before_those_of_userinfo(make_settings: MakeSettings) -> None:
+    signed, other = {**ME, "groups": ["sales"]}, {"groups": ["board"]}
+    assert enter(make_settings, signed, other, allowed_groups="sales,board").groups == ("sales",)
+    assert enter(make_settings, ME, other, allowed_groups="sales,board").groups == ("board",)
+
+
 def test_a_refusal_names_the_account(make_settings: MakeSettings) -> None:
     with pytest.raises(SignInFailed) as caught:
         enter(make_settings, ME, {}, allowed_email_domains="other.example")

@@ -33,6 +33,7 @@ from sqlalchemy import select
 
 from webapp.claims import GroupsLeftOut, UnverifiedEmail, UnvouchedEmail
 from webapp.errors import sign_in_failed
+from webapp.issuer import LEFT_ALONE
 from webapp.logs import Sparing
 from webapp.portal import portal_of
 from webapp.store.tables import IdToken
@@ -369,11 +370,13 @@ def test_half_a_callback_is_stale(
     refuse(client, client.get(f"/sign-in/callback{query}"), *STALE)
 
 
+@pytest.mark.parametrize("known", ["", ".{8}"], ids=["wholly", "all but its cookie's name"])
 def test_a_forged_state_is_stale(
-    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, refuse: Refuse, known: str
 ) -> None:
     callback = sandbox.choose(begin_sign_in(client), "dana")
-    refuse(client, client.get(own_path(client, re.sub(r"state=\w+", "state=forged", callback))), *STALE)
+    forged = re.sub(f"(state={known})[^&]+", r"\1forged", callback)
+    refuse(client, client.get(own_path(client, forged)), *STALE)
 
 
 def test_another_browsers_callback_is_stale(
@@ -463,6 +466,11 @@ def test_a_discovery_that_redirects_is_unavailable(
         refuse(client, client.get("/sign-in"), *UNAVAILABLE)
 
 
+def signed(claims: dict[str, object]) -> str:
+    head = {"alg": "RS256", "kid": OURS.kid}
+    return jwt.encode(head, {name: value for name, value in claims.items() if value is not None}, OURS)
+
+
 class Provider(Peer):
     """Stands in front of a sandbox of its own, and answers for it at the endpoints of `answers`."""
 
@@ -494,7 +502,10 @@ class Provider(Peer):
         return self.behind.choose(begun.replace(self.issuer, self.behind.issuer), person)
 
     def vouch(self, begun: str, **claims: object) -> str:
-        """Answer from now on with an ID token of these claims of Dana's; return the callback of `begun`."""
+        """Answer from now on with an ID token of these claims of Dana's; return the callback of `begun`.
+
+        None takes a claim out.
+        """
         asked = {name: values[0] for name, values in parse_qs(urlsplit(begun).query).items()}
         now = int(time.time())
         usual = {
@@ -505,7 +516,7 @@ class Provider(Peer):
             "exp": now + 60,
         }
         usual |= {"nonce": asked["nonce"], "email": "dana@acme.example", "email_verified": True}
-        id_token = jwt.encode({"alg": "RS256", "kid": OURS.kid}, {**usual, **claims}, OURS)
+        id_token = signed({**usual, **claims})
         self.answers["jwks.json"] = http(json.dumps({"keys": [OURS.as_dict(private=False)]}).encode())
         tokens = {"access_token": "a", "token_type": "Bearer", "id_token": id_token}
         self.answers["token"] = http(json.dumps(tokens).encode())
@@ -602,6 +613,19 @@ def test_an_answer_that_is_none_signs_nobody_in(
         assert "sign_in" not in session
 
 
+@pytest.mark.parametrize("endpoint", ["token", "userinfo", "jwks.json"])
+def test_no_redirect_of_the_provider_is_followed(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, endpoint: str
+) -> None:
+    """The client's secret and the person's token go nowhere but where the discovery says."""
+    location = f"Location: {provider.url}/elsewhere"
+    provider.answers[endpoint] = http(b"{}", "307 Temporary Redirect", location)
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    answer = client.get(own_path(client, provider.choose(begin_sign_in(client), "ugo")))
+    assert answer.status_code in (502, 503)
+    assert not [one for one in provider.requests if b"/elsewhere" in one]
+
+
 def test_behind_the_stand_in_a_person_does_sign_in(
     make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
 ) -> None:
@@ -667,6 +691,89 @@ def test_a_pushed_request_goes_ahead_where_it_must(make_app: MakeApp, provider: 
     [pushed] = [one for one in provider.requests if b"POST /oidc/par" in one]
     asked = parse_qs(pushed.partition(b"\r\n\r\n")[2].decode())
     assert {"state", "nonce", "code_challenge", "redirect_uri"} <= asked.keys()
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({}, 303),
+        ({"aud": ["another", "scenario-portal"]}, 303),
+        ({"aud": "another"}, 502),
+        ({"iss": "https://login.elsewhere.example"}, 502),
+        ({"sub": "acme|omar"}, 502),
+    ],
+)
+def test_signed_userinfo_is_ours_and_the_providers(
+    make_app: MakeApp,
+    provider: Provider,
+    begin_sign_in: BeginSignIn,
+    claims: dict[str, object],
+    status: int,
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = provider.vouch(begin_sign_in(client), email=None, email_verified=None)
+    usual = {"sub": "acme|dana", "email": "dana@acme.example", "email_verified": True}
+    said = http(signed({**usual, **claims}).encode())
+    provider.answers["userinfo"] = said.replace(b"application/json", b"application/jwt")
+    assert client.get(own_path(client, callback)).status_code == status
+
+
+@pytest.mark.parametrize(("changes", "status"), [({}, 303), ({"kid": "another"}, 502), ({"use": "enc"}, 503)])
+def test_the_key_that_signed_is_the_one_that_is_named_and_for_signing(
+    make_app: MakeApp,
+    provider: Provider,
+    begin_sign_in: BeginSignIn,
+    changes: dict[str, str],
+    status: int,
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = provider.vouch(begin_sign_in(client))
+    key = {**OURS.as_dict(private=False), **changes}
+    provider.answers["jwks.json"] = http(json.dumps({"keys": [key]}).encode())
+    assert client.get(own_path(client, callback)).status_code == status
+
+
+def test_groups_are_asked_for_only_where_the_provider_knows_the_scope(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    discovery(provider, scopes_supported=["openid", "email"])
+    client = make_app(oidc_issuer=provider.issuer, allowed_groups="sales").test_client()
+    asked = parse_qs(urlsplit(begin_sign_in(client)).query)
+    assert asked["scope"] == ["openid email profile"]
+
+
+def test_a_provider_that_lists_no_chooser_is_asked_for_a_new_sign_in(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    discovery(provider, prompt_values_supported=["none", "login"])
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    asked = parse_qs(urlsplit(begin_sign_in(client, "?prompt=select_account")).query)
+    assert asked["prompt"] == ["login"]
+
+
+def test_a_new_sign_in_that_is_refused_is_not_asked_for_again(
+    client: FlaskClient, begin_sign_in: BeginSignIn, refuse: Refuse
+) -> None:
+    """Or the browser would go to and fro for ever."""
+    [state] = parse_qs(urlsplit(begin_sign_in(client, "?prompt=login")).query)["state"]
+    answer = client.get(f"/sign-in/callback?error=invalid_request&state={state}")
+    refuse(client, answer, 400, "The sign-in could not be verified", "Try again")
+
+
+@pytest.mark.parametrize("date", ["Mon, 01 Jan 2001 00:00:00 GMT", "Sat, 01 Jan 2101 00:00:00 GMT"])
+def test_a_machine_whose_clock_is_wrong_is_told_to_set_it(
+    make_app: MakeApp,
+    provider: Provider,
+    begin_sign_in: BeginSignIn,
+    caplog: pytest.LogCaptureFixture,
+    date: str,
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    callback = provider.vouch(begin_sign_in(client), exp=1)
+    head, _, body = provider.answers["token"].partition(b"\r\n\r\n")
+    provider.answers["token"] = head + f"\r\nDate: {date}\r\n\r\n".encode() + body
+    client.get(own_path(client, callback))
+    assert "set this machine's clock" in caplog.text
 
 
 def test_an_empty_sender_is_none(
@@ -746,6 +853,20 @@ def test_what_the_portal_cannot_do_is_named(
     assert "WARNING" in caplog.text
 
 
+@pytest.mark.parametrize("address", ["http://login.acme.example/token", "//login.acme.example/token", 7])
+def test_an_endpoint_without_tls_is_none(
+    make_app: MakeApp,
+    provider: Provider,
+    refuse: Refuse,
+    caplog: pytest.LogCaptureFixture,
+    address: object,
+) -> None:
+    discovery(provider, token_endpoint=address)
+    client = make_app(oidc_issuer=provider.issuer).test_client()
+    refuse(client, client.get("/sign-in"), *UNAVAILABLE)
+    assert "no usable token_endpoint" in caplog.text
+
+
 def test_what_only_the_operator_mends_is_a_warning(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -823,6 +944,18 @@ def test_a_provider_that_does_not_answer_is_left_alone_for_seconds(
     assert "ECONNREFUSED" in caplog.text
     assert "remembered for 5 s" in caplog.text
     assert len(written(caplog, "sign_in.failed")) == 1
+
+
+def test_a_provider_that_fails_again_is_left_alone_again(make_app: MakeApp) -> None:
+    with Peer(b"no answer\r\n\r\n") as peer:
+        app = make_app(oidc_issuer=peer.url)
+        client, issuer = app.test_client(), portal_of(app).provider.issuer
+        for connections in (1, 2):
+            for _ in range(2):
+                assert client.get("/sign-in").status_code == 503
+            assert peer.connections == connections
+            failed = issuer._failures.items()
+            issuer._failures = {address: (at - LEFT_ALONE, why) for address, (at, why) in failed}
 
 
 def test_what_a_stranger_says_of_an_error_is_not_repeated(
