@@ -307,6 +307,16 @@ def test_the_cookie_of_a_sign_in_is_as_narrow_as_can_be(make_app: MakeApp, publi
     assert "domain" not in cookie
 
 
+def test_a_cookie_is_dropped_as_it_was_set(make_app: MakeApp) -> None:
+    """Browsers refuse to change a `__Host-` cookie by one that has not its flags."""
+    client = make_app(public_url="https://portal.example").test_client()
+    for _ in range(cookies.MOST):
+        client.get("/sign-in", base_url="https://portal.example")
+    answer = client.get("/sign-in", base_url="https://portal.example")
+    [dropped] = [one for one in answer.headers.getlist("Set-Cookie") if "Max-Age=0" in one]
+    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(dropped.split("; "))
+
+
 def test_a_strangers_first_page_sets_no_session(client: FlaskClient) -> None:
     assert not {name for name in cookies_of(client.get("/")) if "portal" in name}
 

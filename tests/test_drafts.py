@@ -334,6 +334,7 @@ def test_what_was_erased_does_not_come_back_from_a_draft_that_nobody_opened(
     client.post("/launches", data={**page(client).fields, "prompt": text})
     erase_the_only_one(client, page)
 
+    assert offered(page(client, "/")) == []
     assert page(client, path, 404).h1 == "This scenario was erased"
 
 
@@ -457,6 +458,16 @@ def test_a_browser_keeps_the_cookies_of_its_five_newest_drafts(client: FlaskClie
         page(client, path)
 
 
+def test_the_cookies_of_another_portal_on_this_host_are_left_alone(client: FlaskClient) -> None:
+    for number in range(5):
+        client.set_cookie(draft_cookie(f"/drafts/{number}", f"{PUBLIC_URLS[0]}/other"), f"secret.{number}")
+
+    answer = send(client, new_text())
+
+    assert set_cookies(answer) == [draft_cookie(answer.location)]
+    assert len(draft_cookies(client)) == 6
+
+
 @pytest.mark.parametrize("public_url", PUBLIC_URLS)
 def test_the_cookie_is_as_narrow_as_can_be(make_app: MakeApp, public_url: str) -> None:
     client = make_app(public_url=public_url).test_client()
@@ -525,13 +536,16 @@ def test_a_customer_of_ipv6_is_one_address(make_app: MakeApp, one: str, other: s
 
 def test_many_addresses_shut_nobody_out(client: FlaskClient, store: Store) -> None:
     """The oldest text goes whose page was never opened in the browser that wrote it."""
+    fill(store, 1, "oldest")
+    grow_older(store, 60)
     for number in range(MOST_DRAFTS // SHARE):
-        fill(store, SHARE, f"{number} address", opened=1.0 if number else None)
+        fill(store, SHARE if number else SHARE - 1, f"{number} address", opened=1.0 if number else None)
     grow_older(store, 60)
 
     keep(client, new_text())
 
     with store.database.read() as db:
+        assert db.get(Draft, "oldest-0") is None
         assert db.scalar(select(func.count()).where(Draft.opened.is_(None))) == SHARE
         assert db.scalar(select(func.count()).select_from(Draft)) == MOST_DRAFTS
 
@@ -559,6 +573,13 @@ def test_a_former_sign_in_has_a_share_of_its_own(expired: FlaskClient, page: Fet
     text = new_text()
 
     assert page(expired, send(expired, text), 429).prompt == text
+
+
+def test_former_sign_ins_take_nothing_of_their_addresss_share(client: FlaskClient, store: Store) -> None:
+    keep(client, new_text())
+    fill(store, SHARE, only_draft(store).address_hash, person="somebody")
+
+    keep(client, new_text())
 
 
 @pytest.mark.parametrize(("minutes", "goes_on"), [(9, True), (11, False)])

@@ -9,12 +9,15 @@ from conftest import SESSION_COOKIE, Fetch, MakeApp, Sandbox, SignIn, draft_cook
 from flask import Flask
 from flask.testing import FlaskClient
 from reading import Page
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from webapp.embed import SANDBOX, is_listed
 from webapp.forms import LONGEST_PROMPT
+from webapp.portal import portal_of
 from webapp.sandbox import demo
 from webapp.store.drafts import SHARE
+from webapp.store.tables import Draft
 
 INTRANET = "https://intranet.example"
 EVIL = "https://evil.example"
@@ -129,6 +132,9 @@ def test_the_frame_learns_that_its_post_arrived(client: FlaskClient) -> None:
     post(client, text(), form_token="frame-1")
     assert seen("frame-1") == {"seen": True}
     assert seen("frame-2") == {"seen": False}
+    with portal_of(client.application).store.database.write() as db:
+        db.execute(update(Draft).values(created=Draft.created - 600))
+    assert seen("frame-1") == {"seen": False}, "of another day"
     assert seen("%00") == {"seen": False}
     assert seen("") == {"seen": False}
 

@@ -473,6 +473,14 @@ def test_the_operator_sees_the_newest_of_some_people(store: Store) -> None:
     assert [launch.id for launch in found] == [launch.id for launch in launches[:0:-1]]
 
 
+def test_a_draft_is_unsent_though_another_person_sent_that_form(store: Store) -> None:
+    """As with a link that carries a `request_id`, which all have who follow it."""
+    keep_draft(store, "mine", form_token=TOKEN)
+    record(store, person=OMAR)
+
+    assert [draft.id for draft in store.drafts.unsent(["mine"], DANA)] == ["mine"]
+
+
 def test_a_link_is_used_by_whoever_made_something_of_it(store: Store) -> None:
     launch = record(store, token="link")
     later = record(store, "Another text", token="link")

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 import requests
-from conftest import Fetch, Sandbox, SignIn, StartPortal, expire
+from conftest import PUBLIC_URLS, Fetch, Sandbox, SignIn, StartPortal, expire
 from flask.testing import FlaskClient
 from reading import Page
 from werkzeug.test import TestResponse
@@ -189,7 +189,7 @@ def test_a_strangers_text_becomes_a_draft_and_the_file_is_not_kept(
 ) -> None:
     fields = form_of(person, page)
     expire(person)
-    kept = bring(person, fields, b"Words")
+    kept = bring(person, fields, b"Words", headers={"Origin": PUBLIC_URLS[0]})
     assert kept.status_code == 303
     assert "The file is not kept" in page(person, kept.location).main.words
     sign_in(person)
