@@ -194,6 +194,7 @@ class PromptForm {
     for (const link of findAll("[data-starters] a")) link.addEventListener("click", (event) => this.startFrom(event, link));
     addEventListener("pagehide", () => this.isTyped && this.save());
     addEventListener("pageshow", (event) => this.shown(event));
+    addEventListener("hashchange", () => this.linked());
     this.open();
     this.bringHelp();
   }
@@ -250,6 +251,15 @@ class PromptForm {
     this.fill(text);
     this.save();
     if (text.length === MOST_OF_A_FRAGMENT) this.offer("cut");
+  }
+
+  // A link followed where the form stands already: browsers load no page for it.
+  linked() {
+    const text = takeFragment();
+    if (!text) return;
+    this.takeLinked(text);
+    this.remember();
+    this.offerCopy();
   }
 
   // Back from the studio: this was sent, and the portal has it.

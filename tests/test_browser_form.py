@@ -309,6 +309,17 @@ def test_a_text_in_the_fragment_survives_the_sign_in_and_is_not_sent(visitor: Vi
     assert visitor.calls == []
 
 
+def test_a_text_in_the_fragment_arrives_where_the_form_stands_already(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    tab.goto("/#p=First")
+    expect(box(tab)).to_have_value("First")
+    assert "#" not in tab.url
+    tab.goto("/#p=Second")
+    expect(tab.locator("[data-offer]")).to_contain_text("Second")
+    expect(box(tab)).to_have_value("First")
+    assert visitor.calls == []
+
+
 LONG = "A long text, with 100% of “it” & more. " * 40
 
 
