@@ -428,6 +428,8 @@ def test_studio_hosts_may_carry_a_port(env: pytest.MonkeyPatch) -> None:
         ("SESSION_HOURS", "0"),
         ("SESSION_HOURS", "-8"),
         ("SESSION_HOURS", "1.5"),
+        ("SESSION_IDLE_HOURS", "0"),
+        ("RETENTION_DAYS", "0"),
         ("OIDC_TRUST_UNVERIFIED_EMAIL", "perhaps"),
     ],
 )
@@ -517,7 +519,7 @@ def test_a_setting_of_blanks_is_a_missing_one(env: pytest.MonkeyPatch) -> None:
 
 
 def test_a_secrets_file_ends_where_its_text_ends(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes("\ufeffthe-secret\r\n".encode())
+    (tmp_path / "secret").write_bytes("\ufeff the-secret \r\n\n".encode())
     env.delenv("OIDC_CLIENT_SECRET")
     settings = accepted(env, OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret"))
     assert settings.oidc_client_secret.get_secret_value() == "the-secret"
@@ -545,13 +547,14 @@ def test_an_env_file_in_another_encoding_is_told(env: pytest.MonkeyPatch, tmp_pa
     ],
 )
 def test_a_misspelt_name_stops_the_start(
-    env: pytest.MonkeyPatch, tmp_path: Path, name: str, meant: str
+    env: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, meant: str
 ) -> None:
     wanted = f"{name.upper()} is no setting: is {meant} meant?"
     assert refused(env, **{name: "acme.example"}) == [wanted]
     env.delenv(name)
     (tmp_path / ".env").write_text(f"{name}=acme.example\n")
     assert refused(env) == [wanted]
+    assert "is ignored" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -596,7 +599,7 @@ def test_an_unknown_name_in_the_env_file_is_told(
 
 
 def test_a_list_whose_entries_hold_commas_is_json(env: pytest.MonkeyPatch) -> None:
-    groups = '["CN=Sales,OU=Groups,DC=acme", "CN=Trainers,OU=Groups"]'
+    groups = '["CN=Sales,OU=Groups,DC=acme ", " CN=Trainers,OU=Groups"]'
     assert accepted(env, ALLOWED_GROUPS=groups).allowed_groups == (
         "CN=Sales,OU=Groups,DC=acme",
         "CN=Trainers,OU=Groups",
@@ -702,12 +705,30 @@ def test_a_proxy_may_be_in_a_file(env: pytest.MonkeyPatch, tmp_path: Path) -> No
         ("OIDC_CLIENT_SECRET", "planted\nplanted"),
         ("FRAME_ANCESTORS", "https://joe@acme.example"),
         ("FRAME_ANCESTORS", "https://acme.example/"),
+        ("FRAME_ANCESTORS", "https://acme.example:0"),
+        ("METRICS_TOKEN", "planted"),
     ],
 )
 def test_what_would_fail_later_stops_the_start(env: pytest.MonkeyPatch, name: str, value: str) -> None:
     problems = refused(env, **{name: value})
     assert [problem.partition(":")[0] for problem in problems] == [name]
     assert "planted" not in problems[0]
+
+
+@pytest.mark.parametrize("name", ["METRICS_TOKEN", "METRICS_TOKEN_FILE"])
+def test_times_are_kept_where_metrics_are_wanted(env: pytest.MonkeyPatch, name: str) -> None:
+    assert not wants_metrics()
+    env.setenv(name, "wherever")
+    assert wants_metrics()
+
+
+@pytest.mark.parametrize(("said", "meant"), [("text", "text"), ("json", "json"), ("xml", "json")])
+def test_the_form_of_the_first_lines_is_json_unless_it_is_text(
+    env: pytest.MonkeyPatch, said: str, meant: str
+) -> None:
+    """`Settings` complains of a wrong one, and that line has a form as well."""
+    env.setenv("LOG_FORMAT", said)
+    assert log_format() == meant
 
 
 def test_no_proxy_takes_ports_and_networks(env: pytest.MonkeyPatch) -> None:
