@@ -113,4 +113,4 @@ def _erase_drafts(db: Session, launch: Launch, browser: Sequence[str], now: floa
     """Take the text out of the drafts of this intention; their addresses can say that they were erased."""
     same = or_(Draft.form_token == launch.form_token, Draft.prompt == launch.prompt)
     theirs = or_(Draft.person == launch.person, Draft.secret_hash.in_(browser))
-    db.execute(update(Draft).where(same, theirs).values(prompt="", send=False, erased=now))
+    db.execute(update(Draft).where(same, theirs).values(prompt="", erased=now))
