@@ -590,7 +590,7 @@ def shared_database(postgresql: PostgreSQL) -> Iterator[str]:
 
 EMPTY = """
 DELETE FROM launches; DELETE FROM calls; DELETE FROM drafts; DELETE FROM sign_ins;
-DELETE FROM events; DELETE FROM logouts; DELETE FROM id_tokens;
+DELETE FROM events; DELETE FROM logouts; DELETE FROM id_tokens; DELETE FROM links;
 UPDATE pace SET floor = 0, held_until = 0, access = ''
 """
 OpenStore = Callable[[], Store]

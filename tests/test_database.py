@@ -545,11 +545,14 @@ def test_a_directory_of_our_own_is_private_and_files_of_before_become_so(tmp_pat
     path = tmp_path / "new" / "portal.db"
     migrate(f"sqlite:///{path}")
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    path.chmod(0o644)
+    left_behind = path.with_name("portal.db-wal")  # by a process that was killed
+    left_behind.write_bytes(b"something")  # of an empty one SQLite itself changes the mode
+    for file in (path, left_behind):
+        file.chmod(0o644)
 
-    migrate(f"sqlite:///{path}")
-
-    assert path.stat().st_mode & 0o777 == 0o600
+    with opened(f"sqlite:///{path}") as store:
+        store.database.probe()
+        assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
@@ -666,6 +669,15 @@ def test_another_applications_database_stops_the_start(database_url: str) -> Non
 
     assert "alembic_version ab12 is not of this release" in told
     assert "Give the portal one of its own" in told
+
+
+def test_a_missing_column_stops_the_start(database_url: str) -> None:
+    migrate(database_url)
+    with opened(database_url) as store, store.database.write() as db:
+        db.execute(text("ALTER TABLE launches DROP COLUMN detail"))
+        db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    assert "launches.detail is missing" in str(complaint(database_url))
 
 
 REVISIONS = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]

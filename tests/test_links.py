@@ -137,6 +137,8 @@ def test_one_may_share_so_many(app: Flask, maker: FlaskClient, page: Fetch) -> N
             slug = f"{number:010d}"
             more = {"slug": slug, "title": "t", "prompt": "p", "ask": False, "created": 1, "used": 1}
             db.add(Link(id=UUID(int=number), person=link.person, email=link.email, **more))
+        others = {**more, "slug": "another's", "email": link.email}
+        db.add(Link(id=UUID(int=MOST_LINKS), person="somebody else", **others))
     fields = page(maker).fields | {"prompt": TEXT, "title": "one more"}
     shown = page(maker, maker.post("/links", data=fields), 422)
     assert shown.prompt == TEXT

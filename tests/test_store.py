@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -864,6 +865,22 @@ def test_erasing_a_person_waits_for_a_page_that_holds_the_row(postgresql: Postgr
             assert row(store, launch).prompt is None
 
 
+def test_erasing_sees_what_came_while_it_waited(postgresql: PostgreSQL) -> None:
+    """Or the address of a session that was made in the meantime would stay behind."""
+    with postgresql.database() as url:
+        migrate(url)
+        with opened(url) as store, ThreadPoolExecutor(1) as person:
+            launch = record(store)
+            with store.database.write() as db:
+                held = db.get_one(Launch, launch.id, with_for_update=True)
+                held.state, held.url = "ready", "https://acme.app.exec.com/chat/1"
+                erased = person.submit(store.erasing.launch, launch.id, DANA)
+                with pytest.raises(TimeoutError):
+                    erased.result(0.5)
+            assert erased.result(30)
+            assert row(store, launch).url is None
+
+
 def test_erasing_a_person_takes_their_sign_ins(store: Store) -> None:
     sign_in(store, "one", DANA, EMAIL)
     sign_in(store, "another", OMAR, "omar@acme.example")
@@ -1005,6 +1022,8 @@ def test_erasing_a_person_reaches_the_call_under_way(store: Store) -> None:
 
     assert row(store, launch).url is None
     assert row(store, launch).prompt is None
+    with store.database.read() as db:
+        assert db.scalars(select(Call.person)).all() == [""]
 
 
 # --- When the database does not answer
@@ -1025,6 +1044,24 @@ def test_a_stopped_server_is_unavailable_until_it_is_back(postgresql: PostgreSQL
                         ask()
             store.database.probe()
             assert record(store)
+
+
+def test_a_server_that_was_restarted_is_connected_to_anew(postgresql: PostgreSQL) -> None:
+    with postgresql.database() as url:
+        migrate(url)
+        with opened(url) as store:
+            launch = record(store)
+            with postgresql.stopped():
+                pass
+            assert store.launches.find(launch.id, DANA)
+
+
+def test_the_clock_goes_on_within_a_transaction(store: Store) -> None:
+    """Or who waited for a lock would be dated before whoever held it."""
+    with store.database.write() as db:
+        before = now_in(db)
+        time.sleep(0.02)
+        assert now_in(db) - before >= 0.01
 
 
 def test_a_server_that_only_reads_is_unavailable(postgresql: PostgreSQL) -> None:
@@ -1255,9 +1292,20 @@ def test_the_board_counts_what_began_with_a_link(store: Store) -> None:
     with store.database.write() as db:
         db.execute(update(Launch).where(Launch.id == waiting.id).values(due=2e9))
     assert store.links.board(link.id) == Board(ready=1, waiting=1, refused=1, last=2e9, ever=3)
+    assert store.links.board(store.links.make(shared(1), "other").id).ever == 0
     with store.database.write() as db:
         db.execute(update(Launch).where(Launch.id == waiting.id).values(held=True))
     assert store.links.board(link.id).last is None
+
+
+def test_a_text_shared_again_after_its_withdrawal_has_another_address(store: Store) -> None:
+    first = store.links.make(shared(), "token")
+    store.links.withdraw(first.id, DANA)
+
+    again = store.links.make(shared(), "token")
+
+    assert (again.id, again.slug) != (first.id, first.slug)
+    assert [link.id for link in store.links.of_person(DANA)] == [again.id]
 
 
 def test_a_link_is_found_withdrawn_and_erased(store: Store) -> None:
