@@ -434,18 +434,43 @@ def test_a_forged_wish_is_not_granted(
     assert client.get(own_path(client, callback)).location == "/"
 
 
+class LongAgo(TimestampSigner):
+    def get_timestamp(self) -> int:
+        return int(time.time()) - 48 * 3600
+
+
+def signed_two_days_before(value: object) -> str:
+    signer = keys.signer([SECRET_KEY], "wanted")
+    signer.signer = LongAgo
+    return str(signer.dumps(value))
+
+
 def test_a_wish_of_two_days_before_is_not_granted(
     client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn
 ) -> None:
-    class LongAgo(TimestampSigner):
-        def get_timestamp(self) -> int:
-            return int(time.time()) - 48 * 3600
-
-    fresh = keys.signer([SECRET_KEY], "wanted")
-    fresh.signer = LongAgo
-    old = str(fresh.dumps("/?prompt=old"))
+    old = signed_two_days_before("/?prompt=old")
     callback = sandbox.choose(begin_sign_in(client, f"?to={old}"), "dana")
     assert client.get(own_path(client, callback)).location == "/"
+
+
+def test_a_sign_in_that_began_two_days_before_is_stale(
+    client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn
+) -> None:
+    callback = sandbox.choose(begin_sign_in(client), "dana")
+    [(name, kept)] = under_way(client).items()
+    value, _, at = kept.rpartition(".")
+    begun = keys.signer([SECRET_KEY], "wanted").loads(value)
+    client.set_cookie(name, f"{signed_two_days_before(begun)}.{at}")
+    assert client.get(own_path(client, callback)).status_code == 400
+
+
+@pytest.mark.parametrize(("letters", "carried"), [(148, True), (149, False)])
+def test_what_is_carried_through_a_sign_in_is_counted_in_bytes(
+    client: FlaskClient, letters: int, carried: bool
+) -> None:
+    """Cookies hold bytes, and all of ours together must stay below 4 KB."""
+    page = client.get("/s/" + quote("ä" * letters))
+    assert ("to=" in way_in(page)) is carried
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,14 @@ def test_what_is_no_token_ends_nothing(signed_in: FlaskClient, app: Flask, token
     assert is_signed_in(signed_in)
 
 
+def test_a_provider_that_cannot_be_asked_may_tell_again(provider: Provider, tell: Tell) -> None:
+    """What is refused as wrong is not sent a second time."""
+    provider.answers["openid-configuration"] = http(b"", "503 Down")
+    assert tell().status_code == 503
+    provider.answers.pop("openid-configuration")
+    assert tell().status_code == 200
+
+
 def test_a_token_ends_once(signed_in: FlaskClient, tell: Tell) -> None:
     assert tell(jti="once", sub="acme|omar").status_code == 200
     assert tell(jti="once").status_code == 400

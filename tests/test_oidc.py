@@ -23,6 +23,7 @@ from conftest import (
     own_path,
     run_sandbox,
     sign_in_of,
+    way_in,
 )
 from flask import Flask
 from flask.testing import FlaskClient
@@ -33,7 +34,7 @@ from sqlalchemy import select
 
 from webapp.claims import GroupsLeftOut, UnverifiedEmail, UnvouchedEmail
 from webapp.errors import sign_in_failed
-from webapp.issuer import LEFT_ALONE
+from webapp.issuer import AT_ONCE, LEFT_ALONE, ProviderUnavailable
 from webapp.logs import Sparing
 from webapp.portal import portal_of
 from webapp.store.tables import IdToken
@@ -292,13 +293,16 @@ def test_who_turns_back_is_told_so(
 
 def test_a_provider_without_a_chooser_is_asked_for_a_new_sign_in(make_app: MakeApp, sandbox: Sandbox) -> None:
     client = make_app(oidc_issuer=f"{sandbox.issuer}-plain").test_client()
+    wanted = urlsplit(way_in(client.get("/launches"))).query
     refused = requests.get(
-        client.get("/sign-in?prompt=select_account").location, allow_redirects=False, timeout=5
+        client.get(f"/sign-in?{wanted}&prompt=select_account").location, allow_redirects=False, timeout=5
     )
     assert "error=invalid_request" in refused.headers["Location"]
     again = client.get(refused.headers["Location"].removeprefix("http://localhost:8000"))
     assert again.status_code == 303
     assert "prompt=login" in again.location
+    callback = sandbox.choose(again.location, "dana")
+    assert client.get(own_path(client, callback)).location == "/launches"
 
 
 @pytest.mark.parametrize(
@@ -956,6 +960,13 @@ def test_a_provider_that_fails_again_is_left_alone_again(make_app: MakeApp) -> N
             assert peer.connections == connections
             failed = issuer._failures.items()
             issuer._failures = {address: (at - LEFT_ALONE, why) for address, (at, why) in failed}
+
+
+def test_a_call_that_fails_gives_its_turn_back(app: Flask) -> None:
+    issuer, nowhere = portal_of(app).provider.issuer, f"http://127.0.0.1:{free_port()}"
+    for number in range(AT_ONCE + 1):
+        with pytest.raises(ProviderUnavailable, match="ECONNREFUSED"):
+            issuer.call("GET", f"{nowhere}/{number}")
 
 
 def test_what_a_stranger_says_of_an_error_is_not_repeated(
