@@ -557,37 +557,68 @@ def test_a_misspelt_name_stops_the_start(
     assert "is ignored" not in caplog.text
 
 
+OF_PLATFORMS, _, TYPED = (
+    (ROOT / "tests" / "names.txt").read_text(encoding="utf-8").partition("\n# What people type\n")
+)
+
+
+def test_names_of_others_start_as_ever(env: pytest.MonkeyPatch) -> None:
+    names = [name for line in OF_PLATFORMS.splitlines() if line[:1] != "#" for name in line.split()]
+    assert len(names) > 600
+    accepted(env, **dict.fromkeys(names, "/etc/ssl"))
+
+
+@pytest.mark.parametrize("line", TYPED.replace("\n  ", " ").splitlines(), ids=lambda line: line.split(":")[0])
+def test_what_people_type_for_a_setting_stops_the_start(env: pytest.MonkeyPatch, line: str) -> None:
+    meant, _, typed = line.partition(": ")
+    problems = refused(env, **dict.fromkeys(typed.split(), "acme"))
+    told = {problem.split()[0] for problem in problems if re.search(rf"is {meant}(_FILE)? meant", problem)}
+    assert told == {name.upper() for name in typed.split()}
+
+
 @pytest.mark.parametrize(
-    "name",
+    "text",
     [
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-        "SSL_CERT_DIR",
-        "NIX_SSL_CERT_FILE",
-        "DATABASE_PORT",
-        "DATABASE_HOST",
-        "SECRET_KEY_BASE",
-        "LOG_FILE",
-        "LOG_LEVEL",
-        "COMPOSE_FILE",
-        "COMPOSE_PROJECT_NAME",
-        "PORTAL_PORT",
-        "PORTAL_SERVICE_HOST",
-        "HOSTNAME",
-        "PATH",
-        "HOME",
-        "TZ",
-        "LC_ALL",
-        "SESSION_MANAGER",
-        "XDG_SESSION_ID",
-        "DBUS_SESSION_BUS_ADDRESS",
-        "PIP_NO_INDEX",
-        "PUBLIC_IP",
+        "ALLOWED_EMAIL_DOMAINS: acme.example",
+        "ALLOWED_EMAIL_DOMAINS acme.example",
+        "ALLOWED_EMAIL_DOMAINS",
+        "set ALLOWED_EMAIL_DOMAINS=acme.example",
+        "- ALLOWED_EMAIL_DOMAINS=acme.example",
+        'ALLOWED_EMAIL_DOMAINS="acme.example',
     ],
 )
-def test_names_of_others_start_as_ever(env: pytest.MonkeyPatch, name: str) -> None:
-    accepted(env, **{name: "/etc/ssl"})
+def test_a_line_of_the_env_file_that_says_nothing_stops_the_start(
+    env: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / ".env").write_text(f"# who may enter\n{text}\n")
+    assert refused(env) == [".env cannot be read in line 2: write NAME=value"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export ALLOWED_EMAIL_DOMAINS=acme.example",
+        "ALLOWED_EMAIL_DOMAINS = acme.example # ours",
+        "ALLOWED_EMAIL_DOMAINS='acme.example'\r",
+        "DOMAIN=acme.example\nALLOWED_EMAIL_DOMAINS=${DOMAIN}",
+        "ALLOWED_EMAIL_DOMAINS=${DOMAIN:-acme.example}",
+    ],
+)
+def test_a_line_of_the_env_file_may_be_written_as_shells_do(
+    env: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{text}\n")
+    assert accepted(env).allowed_email_domains == ("acme.example",)
+
+
+def test_a_secret_that_the_env_file_would_cut_stops_the_start(
+    env: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    env.delenv("OIDC_CLIENT_SECRET")
+    (tmp_path / ".env").write_text("OIDC_CLIENT_SECRET='ab${planted}cd'\n")
+    assert refused(env) == [
+        "OIDC_CLIENT_SECRET holds ${…} in .env, and no variable has that name: set it elsewhere"
+    ]
 
 
 def test_an_unknown_name_in_the_env_file_is_told(

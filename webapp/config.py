@@ -3,6 +3,7 @@
 The only reader of the environment. Knows nothing of Flask, and opens no database.
 """
 
+import io
 import json
 import logging
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -296,6 +298,20 @@ def _text(value: object, name: str) -> object:
     return value
 
 
+def _lost(file: Path, ours: frozenset[str], known: set[str]) -> list[str]:
+    """Find what of `.env` would be left out, or cut short at a `${…}`, in silence. Quotes nothing of it."""
+    if not file.is_file():
+        return []
+    problems = []
+    for line in parse_stream(io.StringIO(file.read_text(encoding="utf-8-sig"))):
+        name, variables = (line.key or "").upper(), re.findall(r"\$\{([^}:]*)\}", line.value or "")
+        if line.error or (line.value is None and name in ours):
+            problems.append(f".env cannot be read in line {line.original.line}: write NAME=value")
+        elif name in ours and {variable.lower() for variable in variables} - known:
+            problems.append(f"{name} holds ${{…}} in .env, and no variable has that name: set it elsewhere")
+    return problems
+
+
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_address)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -401,7 +417,7 @@ class Settings(BaseSettings):
         ours = frozenset(names | {f"{name}_FILE" for name in secret})
         written = set(DotEnvSettingsSource(cls, env_file=env_file).env_vars) if env_file else set()  # type: ignore[arg-type]
         found = written | set(EnvSettingsSource(cls).env_vars)
-        problems = misspelt(found, ours)
+        problems = (_lost(Path(str(env_file)), ours, found) if env_file else []) + misspelt(found, ours)
         never_read = {name.upper() for name in found} & {f"{name}_FILE" for name in names - secret} - ours
         problems += [
             f"{name} is not read, for only secrets are: set {name.removesuffix('_FILE')}"
