@@ -17,16 +17,21 @@ PROGRAM = "/usr/sbin/pgbouncer"
 
 
 @contextlib.contextmanager
-def pooled(postgresql: PostgreSQL, mode: str, certificate: trustme.LeafCert | None = None) -> Iterator[str]:
+def pooled(
+    postgresql: PostgreSQL, mode: str, certificate: trustme.LeafCert | None = None, servers: int | None = None
+) -> Iterator[str]:
     """Yield the `DATABASE_URL` of a new, empty database behind PgBouncer in this pooling mode.
 
-    With a certificate it takes connections over TLS alone.
+    `servers`: as many, and not as many as suit the mode. With a certificate it takes connections over TLS
+    alone.
     """
     if not Path(PROGRAM).exists():
         not_run("PgBouncer is not installed (apt-get install pgbouncer)")
     with postgresql.database() as url:
         name, port = urlsplit(url).path.removeprefix("/"), free_port()
-        settings = _configured(postgresql, mode, name, port)
+        # In transactions people take turns; a session keeps its server, so its pool must be as large as ours.
+        servers = servers or (4 if mode == "transaction" else 20)
+        settings = _configured(postgresql, f"pool_mode = {mode}\ndefault_pool_size = {servers}", name, port)
         if certificate:
             _encrypt(settings, certificate, postgresql.server.system_user)
         log = settings.with_suffix(".log")
@@ -46,23 +51,21 @@ def pooled(postgresql: PostgreSQL, mode: str, certificate: trustme.LeafCert | No
             end(process)
 
 
-def _configured(postgresql: PostgreSQL, mode: str, name: str, port: int) -> Path:
+def _configured(postgresql: PostgreSQL, pool: str, name: str, port: int) -> Path:
     """Write the configuration where the server's user can read it."""
     users = postgresql.data.with_name("users.txt")
     users.write_text(f'"{USER}" "{PASSWORD}"\n')
-    # In transactions people take turns; a session keeps its server, so its pool must be as large as ours.
-    few = " pool_size=4" if mode == "transaction" else ""
     settings = postgresql.data.with_name(f"pgbouncer-{port}.ini")
     settings.write_text(
         f"""[databases]
-{name} = host={postgresql.data} user=postgres{few}
+{name} = host={postgresql.data} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {users}
-pool_mode = {mode}
+{pool}
 """
     )
     return settings

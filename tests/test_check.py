@@ -1,10 +1,15 @@
 """What `check` finds, looked at from outside; each wrong configuration names the setting to change."""
 
 import json
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+import requests
 from conftest import EXEC_API_KEY, MakeSettings, PostgreSQL, Sandbox, Shell, StartPortal, free_port
+from peers import Peer, http
+from pgbouncer import pooled
 
 from webapp import exec_client, issuer, way_out
 from webapp.check import Check, is_ok, run
@@ -78,6 +83,31 @@ def test_what_the_database_says_is_told_with_its_cure(
 
     assert (found.ok, found.setting) == (False, "DATABASE_URL")
     assert "(25006); it only reads: DATABASE_URL must name the primary" in found.found
+
+
+@pytest.mark.parametrize(("mode", "servers", "ok"), [("session", 10, False), ("transaction", 4, True)])
+def test_a_pooler_with_fewer_servers_than_connections_is_told(
+    make_settings: MakeSettings, postgresql: PostgreSQL, mode: str, servers: int, *, ok: bool
+) -> None:
+    with pooled(postgresql, mode, servers=servers) as url:
+        found = look(make_settings(database_url=url))["connections"]
+
+    assert (found.ok, found.setting) == (ok, "DATABASE_URL")
+    assert ("no answer within 7 s" in found.found, "pool_size" in found.change) == (not ok, not ok)
+
+
+@pytest.mark.parametrize(("ahead", "ok", "words"), [(0, True, "differ by"), (-90, False, "s ahead of that")])
+def test_a_provider_whose_clock_is_off_is_told(
+    make_settings: MakeSettings, sandbox: Sandbox, ahead: int, words: str, *, ok: bool
+) -> None:
+    date = f"Date: {formatdate(time.time() + ahead, usegmt=True)}"
+    document = requests.get(f"{sandbox.issuer}/.well-known/openid-configuration", timeout=10).content
+    with Peer(http(document, "200 OK", date)) as provider:
+        found = look(make_settings(oidc_issuer=provider.url))["provider_clock"]
+
+    assert (found.ok, found.setting) == (ok, "OIDC_ISSUER")
+    assert words in found.found
+    assert ("NTP" in found.change) is not ok
 
 
 def test_an_issuer_with_another_path_is_told(make_settings: MakeSettings, sandbox: Sandbox) -> None:

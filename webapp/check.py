@@ -112,10 +112,25 @@ def _database(settings: Settings) -> Iterator[Check]:
         "database", not wrong, "DATABASE_URL", wrong or found, "make room, or let it be written" * bool(wrong)
     )
     free = database.free_bytes()
-    if free is not None:
+    if free is None:
+        yield _connections(database)
+    else:
         yield Check(
             "disk", free > 2**30 or None, "DATABASE_URL", f"{free // 2**20} MB are free for the database"
         )
+
+
+def _connections(database: Database) -> Check:
+    """Hold at once what a process may hold: a pooler with too few servers lets the first few people in."""
+    try:
+        found = f"{database.hold_all()} connections at once, as a process may hold"
+    except StoreUnavailable as error:
+        change = "or the pooler's pool_size, to 30 a machine in session pooling"
+        found = f"fewer connections at once than a process may hold: {error}"
+        return Check("connections", False, "DATABASE_URL", found, change)
+    finally:
+        database.engine.dispose()
+    return Check("connections", True, "DATABASE_URL", found)
 
 
 # The identity provider

@@ -6,7 +6,7 @@ Knows SQLite and PostgreSQL; knows nothing of what is remembered.
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,15 @@ class Database:
             seen = db.execute(update(Probe).values(at=clock()))
             if not seen.rowcount:  # type: ignore[attr-defined]  # what an UPDATE returns has it
                 db.execute(insert(Probe).values(id=1, at=clock()))
+
+    def hold_all(self) -> int:
+        """Hold all connections that a process may hold, each used, none in a transaction; return how many."""
+        most = int(POOL["pool_size"] + POOL["max_overflow"])
+        idle = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _translated(self.engine.url), ExitStack() as held:
+            for _ in range(most):
+                held.enter_context(idle.connect()).exec_driver_sql("SELECT 1")
+        return most
 
     def free_bytes(self) -> int | None:
         """Return how much room there is beside a database in a file."""
