@@ -31,6 +31,7 @@ from conftest import (
 from flask.testing import FlaskClient
 from reading import Page
 
+from webapp.bodies import REFUSED
 from webapp.logs import APART, JSONLines, Sparing, TextLines
 
 # A word that is nobody's, so that every place it turns up is one where it was written.
@@ -299,6 +300,14 @@ def test_another_hosts_name_is_told(client: FlaskClient, caplog: pytest.LogCaptu
     ]
     assert len(told) == 1
     assert "host 127.0.0.1:8000, and PUBLIC_URL's is localhost:8000" in told[0]
+
+
+def test_a_request_that_could_not_be_read_is_blamed_on_no_proxy(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = make_app(trusted_proxies=1).test_client().get("/", environ_overrides={REFUSED: 414})
+    assert answer.status_code == 414
+    assert told_of("proxies.wrong", caplog) == told_of("host.foreign", caplog) == []
 
 
 def told_of(event: str, caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage
 
 
+REFUSED = "portal.refused"  # in the environ: the status with which a request was refused before it was read
 TAKES_FILES = frozenset({"texts.create"})
 LARGEST_FILE = 10 * 1024 * 1024  # bytes
 READ_AWAY = 100 * 1024 * 1024  # bytes; a browser that is answered before shows no page

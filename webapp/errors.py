@@ -13,7 +13,7 @@ from werkzeug.exceptions import Gone, HTTPException, InternalServerError, NotFou
 from werkzeug.wrappers import Response as BaseResponse
 
 from .auth import way_in
-from .bodies import CutOff
+from .bodies import REFUSED, CutOff
 from .claims import GroupsLeftOut, NoEmail, NotAllowed, UnverifiedEmail, UnvouchedEmail
 from .files import NoText
 from .forms import PromptForm, prefill, slug_of
@@ -25,8 +25,6 @@ from .store.links import TooManyGuesses
 from .store.tables import Launch, Reason
 
 log = logging.getLogger(__name__)
-
-REFUSED = "portal.refused"  # in the environ: the status with which a request was refused before it was read
 
 PAGES = {
     400: Page("That request was not complete", "Go back and try again; your text is still in the form."),

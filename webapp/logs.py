@@ -20,6 +20,7 @@ from flask import Flask, Response, g, request
 from gunicorn.glogging import Logger
 from pythonjsonlogger.json import JsonFormatter
 
+from .bodies import REFUSED
 from .store.events import OPERATOR, Origin, origin
 
 Format = Literal["json", "text"]
@@ -197,10 +198,13 @@ def init_app(app: Flask, trusted_proxies: int, host: str) -> None:
     def begin() -> None:
         g.request_id = _request_id()
         origin.set(Origin(address=(request.remote_addr or "")[:64], request_id=g.request_id))
+        if REFUSED in request.environ:
+            return  # its head was not read: who it was for, and by which way, is not known
         _warn_of_proxies(log, trusted_proxies)
         if request.host != host and request.endpoint not in ("ops.healthz", "ops.readyz"):
             log.warning(
-                "a request came for host %s, and PUBLIC_URL's is %s: if people use it, redirect there",
+                "a request came for host %s, and PUBLIC_URL's is %s: "
+                "let the proxy pass Host on, and if people use that address, redirect it",
                 printable(request.host)[:100],
                 host,
                 extra={"event": "host.foreign", "every": ONCE, "about": request.host[:100]},

@@ -25,7 +25,7 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from werkzeug.test import create_environ, run_wsgi_app
 
-from .errors import REFUSED
+from .bodies import REFUSED
 
 log = logging.getLogger(__name__)
 
