@@ -805,3 +805,9 @@ def test_an_env_file_that_is_no_utf_8_breaks_nothing_before_it_is_told(
     (tmp_path / ".env").write_bytes("SUPPORT_CONTACT=Müller\n".encode(encoding))
     assert (log_format(), wants_metrics()) == ("json", False)
     assert refused(env) == [".env is no UTF-8 text: save it as UTF-8"]
+
+
+def test_an_env_file_that_may_not_be_read_is_told(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("/proc/self/mem")  # fails for root, too
+    assert (log_format(), wants_metrics()) == ("json", False)
+    assert refused(env) == [".env cannot be read (Input/output error): let the portal's user read it"]

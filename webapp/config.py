@@ -406,6 +406,9 @@ class Settings(BaseSettings):
             raise InvalidSettings([_problem(entry) for entry in error.errors()] + problems) from None
         except UnicodeError:
             raise InvalidSettings([".env is no UTF-8 text: save it as UTF-8"]) from None
+        except OSError as error:
+            told = f".env cannot be read ({error.strerror}): let the portal's user read it"
+            raise InvalidSettings([told]) from None
         if problems:
             raise InvalidSettings(problems)
 
@@ -504,7 +507,7 @@ class _EarlySettings(BaseSettings):
 def _early() -> _EarlySettings:
     try:
         return _EarlySettings()
-    except UnicodeError:  # `Settings` says so, in its own words
+    except (OSError, UnicodeError):  # `Settings` says so, in its own words
         return _EarlySettings(_env_file=None)  # type: ignore[call-arg]  # pydantic_settings takes it
 
 
