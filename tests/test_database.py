@@ -179,14 +179,25 @@ def test_a_server_that_only_reads_from_now_on_is_told(postgresql: PostgreSQL) ->
 
 
 @contextlib.contextmanager
-def small_disk(postgresql: PostgreSQL, directory: Path) -> Iterator[str]:
-    """An empty database on a disk of its own, of 24 MB."""
+def disk(directory: Path, size: str) -> Iterator[None]:
+    """A disk of this size is mounted there inside the block."""
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(directory)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         not_run(f"mounting a small disk needs root: {mounted.stderr!r}")
     try:
+        yield
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)
+
+
+@contextlib.contextmanager
+def small_disk(postgresql: PostgreSQL, directory: Path) -> Iterator[str]:
+    """An empty database on a disk of its own, of 24 MB."""
+    with disk(directory, "24m"):
         shutil.chown(directory, postgresql.server.system_user)
         with psycopg.connect(postgresql.server.get_uri(), autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(directory)))
@@ -196,8 +207,6 @@ def small_disk(postgresql: PostgreSQL, directory: Path) -> Iterator[str]:
             finally:
                 connection.execute("DROP DATABASE on_small_disk WITH (FORCE)")
                 connection.execute("DROP TABLESPACE small")
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 def test_a_full_disk_of_the_server_is_told_and_room_is_all_it_needs(postgresql: PostgreSQL) -> None:
@@ -604,6 +613,14 @@ def test_a_backup_is_one_file_that_appears_when_it_is_whole(tmp_path: Path) -> N
     assert sorted(beside(tmp_path / "copy.db")) == ["copy.db"]
     assert not (tmp_path / "mistyped.db").exists()
     assert not beside(tmp_path / "broken.db")
+
+
+def test_a_backup_to_a_full_disk_blames_that_one(tmp_path: Path) -> None:
+    url, full = f"sqlite:///{tmp_path / 'portal.db'}", tmp_path / "full"
+    migrate(url)
+    full.mkdir()
+    with disk(full, "16k"), pytest.raises(OSError, match="no room on its disk"):
+        Database(url).backup(full / "copy.db")
 
 
 # --- PostgreSQL's own backup

@@ -1,5 +1,6 @@
 """SQLite as a file: who may read it, how it is opened, closed whole and copied while in use."""
 
+import errno
 import random
 import sqlite3
 import stat
@@ -139,5 +140,10 @@ def backup(path: Path, copy: Path) -> None:
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")
         part.replace(copy)
+    except sqlite3.Error as error:
+        if error.sqlite_errorname != "SQLITE_FULL":
+            raise
+        # It is the copy's disk: of the other one is only read.
+        raise OSError(errno.ENOSPC, "no room on its disk") from None
     finally:
         part.unlink(missing_ok=True)
