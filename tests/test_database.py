@@ -178,6 +178,20 @@ def test_a_server_that_only_reads_from_now_on_is_told(postgresql: PostgreSQL) ->
             store.database.probe()
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_holds_not_all_letters_stops_the_start(postgresql: PostgreSQL, encoding: str) -> None:
+    name = f"in_{encoding.lower()}"
+    postgresql.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    try:
+        told = complaint(postgresql.server.get_uri(name))
+    finally:
+        postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    assert str(told).endswith(
+        f"its encoding is {encoding}: make it anew with ENCODING 'UTF8' TEMPLATE template0"
+    )
+
+
 @contextlib.contextmanager
 def disk(directory: Path, size: str) -> Iterator[None]:
     """A disk of this size is mounted there inside the block."""

@@ -105,10 +105,9 @@ class Database:
     def hold_all(self) -> int:
         """Hold all connections that a process may hold, each used, none in a transaction; return how many."""
         most = int(POOL["pool_size"] + POOL["max_overflow"])
-        idle = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        with _translated(self.engine.url), ExitStack() as held:
+        with translated(self.engine.url), ExitStack() as held:
             for _ in range(most):
-                held.enter_context(idle.connect()).exec_driver_sql("SELECT 1")
+                held.enter_context(self.engine.connect()).exec_driver_sql("SELECT 1")
         return most
 
     def free_bytes(self) -> int | None:

@@ -50,12 +50,22 @@ def _bring_up_to_date(url: str) -> None:
     known = sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py"))
     database = Database(url, poolclass=NullPool)
     with database.read_rows() as db:  # under the pages' limits: a frozen server is told here
+        _see_that_it_holds_all_letters(db)
         found = _found(db)
     if found is not None and found not in known:
         _serve_newer(database, found)
     elif found != known[-1]:
         _upgrade(url)
     database.probe()
+
+
+def _see_that_it_holds_all_letters(db: Connection) -> None:
+    """Raises `StoreUnavailable` where texts would be refused, or measured in bytes."""
+    url = db.engine.url
+    encoding = "UTF8" if url.get_backend_name() == "sqlite" else db.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        cure = "make it anew with ENCODING 'UTF8' TEMPLATE template0"
+        raise StoreUnavailable(f"{place(url)}: its encoding is {encoding}: {cure}", may_pass=False)
 
 
 def _found(db: Connection) -> str | None:

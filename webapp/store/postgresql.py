@@ -147,6 +147,7 @@ def engine(url: URL, *, limited: bool = True, **options: Any) -> Engine:  # noqa
     """Return an engine; `limited` for pages, where nobody waits long, not for migrations."""
     # PgBouncer in transaction pooling hands the next transaction a server that knows no prepared statement.
     arguments: dict[str, Any] = {"prepare_threshold": None, "connect_timeout": CONNECT, **KEEPALIVES}
+    arguments["client_encoding"] = "utf8"  # a database in SQL_ASCII would give bytes, and break SQLAlchemy
     arguments = {name: value for name, value in arguments.items() if name not in url.query}
     arguments["autocommit"] = True  # or the driver begins by itself, before each statement
     made = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
