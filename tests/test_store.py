@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from webapp.store.launches import ERASED_TOKENS, PAGE, SAME_AGAIN
 from webapp.store.links import Board
 from webapp.store.migration import MIGRATIONS, migrate
 from webapp.store.pace import Pacer
+from webapp.store.sign_ins import EndedAlready, Replayed
 from webapp.store.sqlite import Turn
 from webapp.store.tables import (
     Base,
@@ -912,6 +914,40 @@ def sign_in(store: Store, key: str, person: str, email: str, instead_of: str | N
     row.name, row.groups, row.proved, row.browser = "Dana", "[]", False, "Firefox"
     row.sid = f"s-{key}"
     store.sign_ins.begin(row, f"sealed-{key}", instead_of)
+
+
+def test_a_sign_out_of_the_providers_counts_once(open_store: OpenStore) -> None:
+    """However many processes are told it at once."""
+    stores = [open_store(), open_store()]
+    sign_in(stores[0], "one", DANA, EMAIL)
+
+    def tell(number: int) -> int | None:
+        try:
+            return stores[number % 2].sign_ins.end_by_provider(Logout(id="x", person=DANA, sid=None, at=1))
+        except Replayed:
+            return None
+
+    counted = all_at_once(8, tell)
+
+    assert sorted(counted, key=str) == [1, *[None] * 7]
+
+
+def test_no_sign_in_slips_past_its_end(open_store: OpenStore) -> None:
+    """The provider ends a session in the very moment in which it comes back from there."""
+    stores = [open_store(), open_store()]
+
+    def meet(key: str, number: int) -> None:
+        if number:
+            stores[1].sign_ins.end_by_provider(Logout(id=key, person=None, sid=f"s-{key}", at=1))
+        else:
+            with contextlib.suppress(EndedAlready):
+                sign_in(stores[0], key, DANA, EMAIL)
+
+    keys = [str(number) for number in range(50)]
+    for key in keys:
+        all_at_once(2, partial(meet, key))
+    found = [stores[0].sign_ins.find(key) for key in keys]
+    assert [one[0].id for one in found if one and one[0].ended is None] == []
 
 
 def id_tokens(store: Store) -> list[str]:
