@@ -1,6 +1,7 @@
 """The provider ends sign-ins here: whichever token is not to the letter ends nothing."""
 
 import json
+import math
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -8,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from conftest import BeginSignIn, MakeApp, own_path, sign_in_of
+from conftest import CLIENT_SECRET, BeginSignIn, MakeApp, own_path, sign_in_of
 from flask import Flask
 from flask.testing import FlaskClient
 from joserfc import jws
-from joserfc.jwk import RSAKey
+from joserfc.jwk import Key, OctKey, RSAKey
 from peers import http
 from test_oidc import Provider, one_provider, provider, written
 from werkzeug.test import TestResponse
@@ -53,14 +54,17 @@ def is_signed_in(client: FlaskClient) -> bool:
 def tell(app: Flask, provider: Provider) -> Tell:
     """`tell(sub="acme|dana")`: the provider posts a logout token with these claims; None takes one out."""
 
-    def post(key: RSAKey = OURS, **changes: object) -> TestResponse:
+    def post(
+        key: Key = OURS, alg: str = "RS256", spoil: Callable[[str], str] = str, **changes: object
+    ) -> TestResponse:
         now = int(time.time())
         claims: dict[str, Any] = {"iss": provider.issuer, "aud": "scenario-portal", "jti": uuid4().hex}
         claims |= {"iat": now, "exp": now + 120, "events": {EVENT: {}}, "sub": "acme|dana", **changes}
         claims = {name: value for name, value in claims.items() if value is not None}
-        head = {"alg": "RS256", "kid": "logout", "typ": "logout+jwt"}
-        token = jws.serialize_compact(head, json.dumps(claims), key)  # jwt.encode() writes no lone surrogates
-        return app.test_client().post("/backchannel-logout", data={"logout_token": token})
+        head = {"alg": alg, "kid": "logout", "typ": "logout+jwt"}
+        text = json.dumps(claims)  # jwt.encode() writes no lone surrogates
+        token = jws.serialize_compact(head, text, key, algorithms=[alg])
+        return app.test_client().post("/backchannel-logout", data={"logout_token": spoil(token)})
 
     return post
 
@@ -111,6 +115,11 @@ def test_one_session_ends_and_the_others_stay(app: Flask, signed_in: FlaskClient
         {"sid": 7},
         {"sid": "\ud800"},
         {"sid": "\0"},
+        {"sid": ""},
+        {"sid": False},
+        {"sub": "", "sid": "s-1"},
+        {"sub": [], "sid": "s-1"},
+        {"exp": math.nan},
     ],
     ids=str,
 )
@@ -132,6 +141,16 @@ def test_a_token_of_the_future_ends_nothing(signed_in: FlaskClient, tell: Tell) 
 
 def test_a_token_of_nobodys_key_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
     assert tell(RSAKey.generate_key(2048, {"kid": "logout"})).status_code == 400
+    assert is_signed_in(signed_in)
+
+
+def test_a_token_that_nobody_signed_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
+    assert tell(spoil=lambda token: f"{unsigned(alg='none')}.{token.split('.')[1]}.").status_code == 400
+    assert is_signed_in(signed_in)
+
+
+def test_a_token_signed_with_the_clients_secret_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
+    assert tell(OctKey.import_key(CLIENT_SECRET), "HS256").status_code == 400
     assert is_signed_in(signed_in)
 
 
@@ -185,6 +204,45 @@ def test_keys_are_fetched_anew_for_it_once_a_minute_at_most(
         tell(RSAKey.generate_key(2048, {"kid": "new"}))
     assert len([one for one in provider.requests if b"jwks" in one]) <= 2
     assert is_signed_in(signed_in)
+
+
+@pytest.mark.parametrize(
+    ("ended", "id_token", "is_refused"),
+    [
+        ({"sub": None, "sid": "s-1"}, {"sid": "s-1"}, True),
+        ({"sub": None, "sid": "s-1"}, {"sid": "s-2"}, False),
+        ({"sub": None, "sid": "s-1"}, {}, False),
+        ({"sid": "s-1"}, {"sid": "s-1"}, True),
+        ({"sid": "s-1"}, {"sid": "s-2", "auth_time": -60}, False),
+        ({"sid": "s-1", "sub": "acme|omar"}, {"sid": "s-1"}, False),
+        ({}, {"auth_time": -1}, True),
+        ({}, {"auth_time": -1, "sid": "s-1"}, True),
+        ({}, {"auth_time": 0}, False),
+        ({}, {"iat": -1}, True),
+        ({}, {"iat": -1, "auth_time": 1}, False),
+        ({"sub": "acme|omar"}, {"auth_time": -60}, False),
+    ],
+    ids=str,
+)
+def test_what_ended_while_it_came_back_is_refused(
+    app: Flask,
+    provider: Provider,
+    begin_sign_in: BeginSignIn,
+    tell: Tell,
+    ended: dict[str, object],
+    id_token: dict[str, Any],
+    is_refused: bool,
+) -> None:
+    """Times are told from the moment in which the provider ended it."""
+    client, at = app.test_client(), int(time.time())
+    begun = begin_sign_in(client)
+    assert tell(iat=at, **ended).status_code == 200
+
+    claims = {name: value + at if name in ("iat", "auth_time") else value for name, value in id_token.items()}
+    answer = client.get(own_path(client, provider.vouch(begun, **claims)))
+
+    assert answer.status_code == (502 if is_refused else 303)
+    assert is_signed_in(client) is not is_refused
 
 
 def test_a_sign_in_that_ended_while_it_came_back_is_refused(app: Flask, signed_in: FlaskClient) -> None:

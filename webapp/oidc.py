@@ -285,7 +285,7 @@ class Provider:
 def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
     audience, sub, sid = found.get("aud"), found.get("sub"), found.get("sid")
     at, until, jti = found.get("iat"), found.get("exp"), found.get("jti")
-    now = time.time()
+    now, named = time.time(), [one for one in (sub, sid) if one is not None]
     wrong = {
         "iss": found.get("iss") != issuer,
         "aud": client_id not in (audience, *_items(audience)),
@@ -293,8 +293,8 @@ def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
         "nonce": "nonce" in found,
         "jti": not claims.is_plain(jti),
         "iat": not isinstance(at, (int, float)) or not now - LOGOUT_AGE < at < now + SKEW,
-        "exp": until is not None and (not isinstance(until, (int, float)) or until < now - SKEW),
-        "sub": not claims.is_plain(sub or sid) or not claims.is_plain(sid or sub),
+        "exp": until is not None and not (isinstance(until, (int, float)) and until >= now - SKEW),
+        "sub": not all(claims.is_plain(one) for one in named) or not named,
     }
     spoilt = [claim for claim, is_wrong in wrong.items() if is_wrong]
     if spoilt:
