@@ -4,7 +4,7 @@ import json
 import math
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from peers import http
 from test_oidc import Provider, one_provider, provider, written
 from werkzeug.test import TestResponse
 
+from webapp.issuer import Document, ProviderUnavailable
 from webapp.portal import portal_of
 from webapp.store.sign_ins import EndedAlready
 from webapp.store.tables import Logout
@@ -204,6 +205,29 @@ def test_keys_are_fetched_anew_for_it_once_a_minute_at_most(
         tell(RSAKey.generate_key(2048, {"kid": "new"}))
     assert len([one for one in provider.requests if b"jwks" in one]) <= 2
     assert is_signed_in(signed_in)
+
+
+def test_a_fetch_that_fails_counts_as_one() -> None:
+    """Or a provider whose keys are away is asked for every token that anybody sends."""
+    answers: Iterator[str | None] = iter(["old", None, None, "new"])
+    fetched = []
+
+    def fetch() -> str:
+        fetched.append(answer := next(answers))
+        if answer is None:
+            raise ProviderUnavailable("away")
+        return answer
+
+    keys = Document(fetch)
+    assert keys.get() == "old"
+    since = time.monotonic()
+    with pytest.raises(ProviderUnavailable):
+        keys.get(since)
+    assert [keys.get(since) for _ in range(3)] == ["old"] * 3
+    assert fetched == ["old", None]
+    with pytest.raises(ProviderUnavailable):  # a sign-in wants this very moment's
+        keys.get(time.monotonic())
+    assert keys.get(time.monotonic()) == "new"
 
 
 @pytest.mark.parametrize(

@@ -187,9 +187,13 @@ class Document(Generic[T]):
     def __init__(self, fetch: Callable[[], T]) -> None:
         self._fetch, self._lock = fetch, Lock()
         self._kept: tuple[T, float] | None = None
+        self._tried = float("-inf")
 
     def get(self, newer_than: float = float("-inf")) -> T:
-        """Return what is kept if it is young and was fetched after `newer_than` (`time.monotonic()`)."""
+        """Return what is kept if it is young and was fetched after `newer_than` (`time.monotonic()`).
+
+        A fetch that failed since then counts as well: what is kept is the newest that there is.
+        """
         kept = self._kept
         if kept and kept[1] >= max(newer_than, monotonic() - FRESH):
             return kept[0]
@@ -206,6 +210,9 @@ class Document(Generic[T]):
         kept = self._kept
         if kept and kept[1] >= max(newer_than, begun - FRESH):
             return kept[0]
+        if kept and kept[1] < newer_than <= self._tried:
+            return kept[0]
+        self._tried = begun
         try:
             found = self._fetch()
         except ProviderUnavailable as error:
