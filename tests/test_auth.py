@@ -644,6 +644,15 @@ def test_an_old_signing_key_still_opens_the_id_token(make_app: MakeApp, sign_in:
     assert "id_token_hint" in way_out(after, page)
 
 
+def test_an_id_token_of_another_client_is_no_hint(make_app: MakeApp, sign_in: SignIn, page: Fetch) -> None:
+    """The provider holds both to name the same client (RP-Initiated Logout 1.0, section 2)."""
+    before, after = make_app().test_client(), make_app(oidc_client_id="new-client").test_client()
+    sign_in(before)
+    after.set_cookie(SESSION_COOKIE, before.get_cookie(SESSION_COOKIE).value)
+    asked = way_out(after, page)
+    assert (asked["client_id"], "id_token_hint" in asked) == (["new-client"], False)
+
+
 @pytest.mark.parametrize("sealed", ["", "planted", "ü", keys.seal("a.b.c", ["another-0123456"], "id_token")])
 def test_an_id_token_that_cannot_be_opened_is_no_hint(
     client: FlaskClient, sign_in: SignIn, page: Fetch, sealed: str

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import time
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -981,11 +981,14 @@ def test_what_a_stranger_says_of_an_error_is_not_repeated(
 
 def test_a_hint_is_sent_while_the_address_stays_short(app: Flask) -> None:
     provider, back = portal_of(app).provider, "http://localhost:8000/signed-out"
-    room = 1999 - len(provider.end_session_address(back, "x") or "") + 1
-    with_hint = provider.end_session_address(back, "x" * room)
+    claims = urlsafe_b64encode(json.dumps({"aud": ["scenario-portal"]}).encode()).decode()
+    token = f"x.{claims.rstrip('=')}.x"
+    room = 1999 - len(provider.end_session_address(back, token) or "")
+    with_hint = provider.end_session_address(back, token + "x" * room)
     assert with_hint
     assert len(with_hint) == 1999
-    assert provider.end_session_address(back, "x" * (room + 1)) == provider.end_session_address(back, None)
+    without = provider.end_session_address(back, None)
+    assert provider.end_session_address(back, token + "x" * (room + 1)) == without
 
 
 def test_a_token_with_hundreds_of_groups_signs_in_and_is_not_kept(

@@ -4,9 +4,10 @@ Code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636; RFC 9700). 
 claims and from nowhere else. A sign-in under way is the caller's to keep; no views here.
 """
 
+import json
 import secrets
 import time
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -269,7 +270,8 @@ class Provider:
     def end_session_address(self, back_to: str, id_token: str | None) -> str | None:
         """Return where the provider ends its own session (RP-Initiated Logout 1.0), if it offers that.
 
-        With the ID token it need not ask the person; one that makes the address too long stays out.
+        With the ID token it need not ask the person; one that makes the address too long stays out, and so
+        does one of a client that we are no more: the provider would refuse both together.
         """
         try:
             endpoint = self.issuer.metadata.end_session_endpoint
@@ -279,7 +281,8 @@ class Provider:
         if not endpoint:
             return None
         with_hint = _with_query(endpoint, asked | {"id_token_hint": id_token or ""})
-        return with_hint if id_token and len(with_hint) < LONGEST_ADDRESS else _with_query(endpoint, asked)
+        fits = id_token and _is_for(id_token, self.settings.oidc_client_id)
+        return with_hint if fits and len(with_hint) < LONGEST_ADDRESS else _with_query(endpoint, asked)
 
 
 def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
@@ -300,6 +303,12 @@ def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
     if spoilt:
         raise BadAnswer(f"the logout token is not good: claim {spoilt[0]}")
     return Logout(str(jti), sub, sid, float(found["iat"]))
+
+
+def _is_for(id_token: str, client_id: str) -> bool:
+    """Whether a token that was verified when it came is meant for this client."""
+    audience = json.loads(urlsafe_b64decode(id_token.split(".")[1] + "==")).get("aud")
+    return client_id in (audience, *_items(audience))
 
 
 def _json(answer: Response, whose: str) -> dict[str, Any]:
