@@ -973,6 +973,11 @@ def test_a_name_can_hold_half_a_pair(sign_in: SignIn) -> None:
     assert sign_in.claims("!half-name")["name"] == "Dana \ud800Whitfield"
 
 
+def test_a_person_need_not_have_been_asked(sign_in: SignIn) -> None:
+    claims = sign_in.claims("!not-asked")
+    assert claims["iat"] - claims["auth_time"] >= 3600
+
+
 def test_bad_signature_names_the_right_key(sign_in: SignIn) -> None:
     good, bad = sign_in.tokens("dana")["id_token"], sign_in.tokens("!bad-signature")["id_token"]
     with pytest.raises(BadSignatureError):

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from conftest import BeginSignIn, Fetch, Sandbox, SignIn, change_sign_in, expire, own_path, sign_in_of
 from flask import Flask
 from flask.testing import FlaskClient
@@ -64,11 +65,33 @@ def test_ending_another_wants_a_fresh_proof(
     assert is_signed_in(there)
 
     prove(here, begin_sign_in, sandbox)
+    assert not page(here, "/sign-ins").find("p", role="status")
     assert len(page(here, "/sign-ins").find("button", aria_describedby="browser-2")) == 1
     assert end(here, page, key_of(there)) == 303
 
     assert not is_signed_in(there)
     assert "That browser is signed out." in page(here, "/sign-ins").words
+
+
+def test_a_provider_that_did_not_ask_has_proved_nothing(
+    app: Flask,
+    sign_in: SignIn,
+    page: Fetch,
+    begin_sign_in: BeginSignIn,
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here, there = app.test_client(), app.test_client()
+    sign_in(there)
+    prove(here, begin_sign_in, sandbox, "!not-asked")
+    shown = page(here, "/sign-ins")
+    assert "did not ask who you are" in shown.words
+    assert shown.link("sign in once more")
+    assert "prompt=login" in caplog.text
+
+    end(here, page, key_of(there))
+
+    assert is_signed_in(there)
 
 
 def test_a_proof_does_not_last(

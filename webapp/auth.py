@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from flask import (
     Blueprint,
+    flash,
     g,
     jsonify,
     redirect,
@@ -93,6 +94,10 @@ def callback() -> BaseResponse:
     except EndedAlready:
         raise BadAnswer("the provider ended this very session meanwhile") from None
     log.info("signed in", extra={"event": "sign_in"})
+    if pending and pending.prompt == "login" and not user.proved:
+        more = {"event": "sign_in.not_asked", "every": 60}
+        log.warning("the provider let a person in without asking anew, as prompt=login wants it", extra=more)
+        flash("Your company's sign-in service did not ask who you are, so this proves nothing.", "ended")
     response = redirect(current_portal.settings.base_path + wanted, 303)
     home = current_portal.settings.public_url
     cookies.drop(response, home, cookies.name(home, cookies.UNDER_WAY, request.args["state"]))
@@ -146,10 +151,12 @@ def _under_way(state: str) -> tuple[Pending | None, str]:
     """Return the sign-in that began with this state in this browser, and what was wanted."""
     kept = cookies.one_of(current_portal.settings.public_url, cookies.UNDER_WAY, state or "-")
     try:
-        secret, prompt, wanted = _signer().loads(kept, max_age=UNDER_WAY_LIFETIME)
+        (secret, prompt, wanted), began = _signer().loads(
+            kept, max_age=UNDER_WAY_LIFETIME, return_timestamp=True
+        )
     except (BadData, ValueError, TypeError):
         return None, "/"
-    return Pending(secret, prompt), wanted
+    return Pending(secret, prompt, began.timestamp()), wanted
 
 
 def _signer() -> URLSafeTimedSerializer:

@@ -91,6 +91,7 @@ class Pending:
 
     secret: str
     prompt: str | None = None
+    began: float = 0
 
     @classmethod
     def new(cls, prompt: str | None) -> "Pending":
@@ -182,7 +183,7 @@ class Provider:
             user = claims.person(id_token, userinfo, self.settings)
         except UNREADABLE as error:
             raise BadAnswer(f"the answer cannot be read: {type(error).__name__}") from None
-        return replace(user, proved=pending.prompt == "login", id_token=token)
+        return replace(user, proved=_has_proved(user, pending), id_token=token)
 
     def _check_sender(self, sender: str | None) -> None:
         """Hold the answer to come from our provider, where it says so (RFC 9207, section 2.4)."""
@@ -283,6 +284,11 @@ class Provider:
         with_hint = _with_query(endpoint, asked | {"id_token_hint": id_token or ""})
         fits = id_token and _is_for(id_token, self.settings.oidc_client_id)
         return with_hint if fits and len(with_hint) < LONGEST_ADDRESS else _with_query(endpoint, asked)
+
+
+def _has_proved(user: User, pending: Pending) -> bool:
+    """Whether the person had to sign in there and then: a provider may take `prompt=login` for a wish."""
+    return pending.prompt == "login" and (user.auth_time or 0) > pending.began - SKEW
 
 
 def _logout(found: Claims, issuer: str, client_id: str) -> Logout:

@@ -26,6 +26,7 @@ def spoil(id_token: str, broken: str | None, key: RSAKey) -> str:
         "expired": {"iat": now - 2 * HOUR, "auth_time": now - 2 * HOUR, "exp": now - HOUR},
         "early": {"iat": now + 600, "auth_time": now + 600, "exp": now + 600 + HOUR},
         "no-sub": {"sub": ""},
+        "not-asked": {"auth_time": now - HOUR},
         "half-name": {"name": "Dana \ud800Whitfield"},
         "wrong-nonce": {"nonce": "nobody-asked-for-this"},
         "no-nonce": {"nonce": None},

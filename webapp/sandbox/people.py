@@ -184,6 +184,7 @@ BROKEN_SIGN_INS = {
     "!alg-none": "The ID token is not signed (alg none).",
     "!new-key": "The provider has a new key under the old name. The sign-in works.",
     "!half-name": "The person's name holds half of a surrogate pair. The sign-in works.",
+    "!not-asked": "The provider asked for no password, whatever was wanted of it. The sign-in works.",
     "!odd-lifetime": "The token endpoint says expires_in as the text 3599.5. The sign-in works.",
     "!token-500": "The token endpoint answers 500.",
     "!token-slow": "The token endpoint waits 30 seconds.",
