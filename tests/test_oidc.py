@@ -17,6 +17,7 @@ from conftest import (
     BeginSignIn,
     Fetch,
     MakeApp,
+    MakeSettings,
     Sandbox,
     SignIn,
     free_port,
@@ -31,6 +32,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from peers import Peer, http
 from sqlalchemy import select
+from test_check import look
 
 from webapp.claims import GroupsLeftOut, UnverifiedEmail, UnvouchedEmail
 from webapp.errors import sign_in_failed
@@ -483,6 +485,7 @@ class Provider(Peer):
         self.issuer = f"{self.url}/oidc"
         self.answers: dict[str, bytes] = {}
         self.behind: Sandbox | None = None
+        self.secret = CLIENT_SECRET  # as it wants to be shown it: it decodes nothing
 
     def serve(self, connection: socket.socket) -> None:
         assert self.behind
@@ -492,6 +495,10 @@ class Provider(Peer):
         kept = [
             field.split(": ", 1) for field in fields if field.startswith(("Authorization", "Content-Type"))
         ]
+        known, own = (
+            b64encode(f"scenario-portal:{one}".encode()).decode() for one in (self.secret, CLIENT_SECRET)
+        )
+        kept = [[name, value.replace(known, own)] for name, value in kept]
         for endpoint, answer in self.answers.items():
             if path.endswith(f"/{endpoint}"):
                 connection.sendall(answer)
@@ -540,6 +547,7 @@ def one_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]
 def provider(one_provider: Provider) -> Provider:
     one_provider.answers.clear()
     one_provider.requests.clear()
+    one_provider.secret = CLIENT_SECRET
     return one_provider
 
 
@@ -580,6 +588,26 @@ def test_the_client_shows_its_secret_in_the_header_only(
     assert b"Authorization: Basic " + pair in start
     assert CLIENT_SECRET.encode() not in body
     assert parse_qs(body.decode())["code_verifier"]
+
+
+def test_a_provider_need_not_decode_what_the_client_shows(
+    make_app: MakeApp, make_settings: MakeSettings, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    provider.secret = "100% secret: a+b"
+    told = {"oidc_issuer": provider.issuer, "oidc_client_secret": provider.secret}
+    client = make_app(**told).test_client()
+    callback = provider.choose(begin_sign_in(client), "dana")
+    assert client.get(own_path(client, callback)).status_code == 303
+    assert look(make_settings(**told))["client_secret"].ok is True
+
+
+def test_a_secret_of_letters_is_shown_once(
+    make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn
+) -> None:
+    client = make_app(oidc_issuer=provider.issuer, oidc_client_secret="another-secret").test_client()
+    callback = provider.choose(begin_sign_in(client), "dana")
+    assert client.get(own_path(client, callback)).status_code == 502
+    assert len([one for one in provider.requests if b"/token " in one]) == 1
 
 
 NO_JSON = {

@@ -7,17 +7,17 @@ import json
 import ssl
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from .authorities import lacking
 from .config import Settings
 from .exec_api import ExecClient, ExecError, ExecRefusedKey, is_studio_url
 from .health import Health
+from .issuer import basic
 from .ops import PADDING, check_signer
 from .store.database import Database, StoreUnavailable
 from .store.migration import migrate
@@ -233,15 +233,17 @@ def _secret(settings: Settings, metadata: Mapping[str, Any], transport: Transpor
     secret = settings.oidc_client_secret.get_secret_value()
     form = {"grant_type": "authorization_code", "code": "check", "redirect_uri": redirect}
     form |= {"code_verifier": "check" * 10}
-    headers = {}
+    shown: list[dict[str, str]] = [{}]
     offered = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     if "client_secret_basic" in offered:
-        pair = f"{quote(settings.oidc_client_id, safe='')}:{quote(secret, safe='')}"
-        headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        shown = [{"Authorization": one} for one in basic(settings.oidc_client_id, secret)]
     else:
         form |= {"client_id": settings.oidc_client_id, "client_secret": secret}
     try:
-        answer = fetch(transport, "POST", str(metadata.get("token_endpoint")), form=form, headers=headers)
+        for head in shown:
+            answer = fetch(transport, "POST", str(metadata.get("token_endpoint")), form=form, headers=head)
+            if answer.status != 401:
+                break
     except Unreachable as error:
         return Check("client_secret", None, "OIDC_CLIENT_SECRET", str(error))
     error_code = str(answer.json().get("error"))[:60]

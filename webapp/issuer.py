@@ -164,6 +164,15 @@ def _texts(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
+def basic(client_id: str, secret: str) -> tuple[str, ...]:
+    """Return what to show as the client (RFC 6749, section 2.3.1), one after the other until it is known.
+
+    The standard has both percent-encoded; LemonLDAP::NG and django-allauth take them as they stand.
+    """
+    pairs = (f"{quote(client_id, safe='')}:{quote(secret, safe='')}", f"{client_id}:{secret}")
+    return tuple(f"Basic {b64encode(pair.encode()).decode()}" for pair in dict.fromkeys(pairs))
+
+
 class Registry(JWSRegistry):
     """The library's rules with room for what is legal: certificates in the header, hundreds of groups."""
 
@@ -249,9 +258,11 @@ class Issuer:
         if self.metadata.posts_secret:
             secret = {"client_id": self.client_id, "client_secret": self._client_secret}
             return self.call("POST", endpoint, data={**form, **secret})
-        pair = f"{quote(self.client_id, safe='')}:{quote(self._client_secret, safe='')}"
-        shown = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-        return self.call("POST", endpoint, data=form, headers=shown)
+        for shown in basic(self.client_id, self._client_secret):
+            answer = self.call("POST", endpoint, data=form, headers={"Authorization": shown})
+            if answer.status_code != 401:
+                break
+        return answer
 
     def call(self, method: str, address: str, **asked: Any) -> Response:  # noqa: ANN401  # as requests takes it
         """Call once; nothing is followed. Raises `ProviderUnavailable`, for an answer of 5xx as well."""
