@@ -56,13 +56,17 @@ def tell(app: Flask, provider: Provider) -> Tell:
     """`tell(sub="acme|dana")`: the provider posts a logout token with these claims; None takes one out."""
 
     def post(
-        key: Key = OURS, alg: str = "RS256", spoil: Callable[[str], str] = str, **changes: object
+        key: Key = OURS,
+        alg: str = "RS256",
+        typ: str | None = "logout+jwt",
+        spoil: Callable[[str], str] = str,
+        **changes: object,
     ) -> TestResponse:
         now = int(time.time())
         claims: dict[str, Any] = {"iss": provider.issuer, "aud": "scenario-portal", "jti": uuid4().hex}
         claims |= {"iat": now, "exp": now + 120, "events": {EVENT: {}}, "sub": "acme|dana", **changes}
         claims = {name: value for name, value in claims.items() if value is not None}
-        head = {"alg": alg, "kid": "logout", "typ": "logout+jwt"}
+        head = {"alg": alg, "kid": "logout"} | ({"typ": typ} if typ else {})
         text = json.dumps(claims)  # jwt.encode() writes no lone surrogates
         token = jws.serialize_compact(head, text, key, algorithms=[alg])
         return app.test_client().post("/backchannel-logout", data={"logout_token": spoil(token)})
@@ -143,6 +147,17 @@ def test_a_token_of_the_future_ends_nothing(signed_in: FlaskClient, tell: Tell) 
 def test_a_token_of_nobodys_key_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:
     assert tell(RSAKey.generate_key(2048, {"kid": "logout"})).status_code == 400
     assert is_signed_in(signed_in)
+
+
+@pytest.mark.parametrize(
+    ("typ", "status"),
+    [("JWT", 200), (None, 200), ("application/logout+jwt", 200), ("at+jwt", 400), ("secevent+jwt", 400)],
+)
+def test_a_token_of_another_kind_ends_nothing(
+    signed_in: FlaskClient, tell: Tell, typ: str | None, status: int
+) -> None:
+    assert tell(typ=typ).status_code == status
+    assert is_signed_in(signed_in) is (status == 400)
 
 
 def test_a_token_that_nobody_signed_ends_nothing(signed_in: FlaskClient, tell: Tell) -> None:

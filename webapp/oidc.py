@@ -264,6 +264,7 @@ class Provider:
         metadata = self.issuer.metadata
         try:
             signed = self.issuer.verified(token, metadata.algorithms, time.monotonic() - 60)
+            _hold_type(signed.header.get("typ"))
             return _logout(signed.claims, metadata.issuer, self.settings.oidc_client_id)
         except UNREADABLE as error:
             raise BadAnswer(f"the logout token cannot be read: {type(error).__name__}") from None
@@ -289,6 +290,12 @@ class Provider:
 def _has_proved(user: User, pending: Pending) -> bool:
     """Whether the person had to sign in there and then: a provider may take `prompt=login` for a wish."""
     return pending.prompt == "login" and (user.auth_time or 0) > pending.began - SKEW
+
+
+def _hold_type(named: object) -> None:
+    """Refuse a token that calls itself another kind; not all call a logout token one (section 2.4)."""
+    if str(named or "JWT").lower().removeprefix("application/") not in ("jwt", "logout+jwt"):
+        raise BadAnswer("the logout token is not good: its typ is another")
 
 
 def _logout(found: Claims, issuer: str, client_id: str) -> Logout:
