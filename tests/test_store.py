@@ -932,6 +932,21 @@ def test_a_sign_out_of_the_providers_counts_once(open_store: OpenStore) -> None:
     assert sorted(counted, key=str) == [1, *[None] * 7]
 
 
+def test_a_sign_out_of_the_providers_is_forgotten(store: Store) -> None:
+    def kept() -> list[str]:
+        with store.database.read() as db:
+            return list(db.scalars(select(Logout.id)).all())
+
+    store.sign_ins.end_by_provider(Logout(id="x", person=DANA, sid=None, at=1))
+    store.sign_ins.purge(8, 4)
+    assert kept() == ["x"]
+
+    with store.database.write() as db:
+        db.execute(update(Logout).values(until=Logout.until - 601))
+    store.sign_ins.purge(8, 4)
+    assert kept() == []
+
+
 def test_no_sign_in_slips_past_its_end(open_store: OpenStore) -> None:
     """The provider ends a session in the very moment in which it comes back from there."""
     stores = [open_store(), open_store()]

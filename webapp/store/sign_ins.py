@@ -106,7 +106,7 @@ class SignIns:
             return _ended(db, *its)
 
     def purge(self, hours: int, idle_hours: int) -> None:
-        """Drop those that ended seven days ago, and the ID tokens of all that have ended.
+        """Drop those that ended seven days ago, the ID tokens of all that have ended, and old sign-outs.
 
         `hours` is how long one lasts at most, `idle_hours` without being used.
         """
@@ -116,6 +116,7 @@ class SignIns:
             lasts = SignIn.created > clock() - hours * HOUR, SignIn.used > clock() - idle_hours * HOUR
             valid = select(SignIn.id).where(SignIn.ended.is_(None), *lasts)
             db.execute(delete(IdToken).where(IdToken.sign_in.not_in(valid)))
+            db.execute(delete(Logout).where(Logout.until < clock()))
 
 
 def _one_after_the_other(db: Session) -> None:
