@@ -1,4 +1,4 @@
-"""Every page and state held to axe: two widths, light, dark, forced colours, text of twice the size."""
+"""Every page and state held to axe: two widths, light, dark, forced colours, print, text twice the size."""
 
 import contextlib
 import json
@@ -31,6 +31,7 @@ NOT_LET_IN = (
     "!token-500",
 )  # the sandbox's people
 CONTRAST: dict[str, object] = {"runOnly": ["color-contrast"]}
+FOR_A_SCREEN = "nav, button:not(.ticks button), .primary, input[type=file]"
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +304,15 @@ def at_twice_the_size(tab: Page) -> list[str]:
     return found
 
 
+def on_paper(tab: Page) -> list[str]:
+    """What is wrong when a page is printed that is dark on the screen."""
+    tab.emulate_media(media="print", color_scheme="dark")
+    found = violations(tab, CONTRAST)
+    found += [f"printed: {one}" for one in tab.locator(FOR_A_SCREEN).locator("visible=true").all()]
+    tab.emulate_media(media="null", color_scheme="light")
+    return found
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_nothing(
     browser: Browser, served: Portal, sandbox: Sandbox, around: str, directory: Path, width: str
@@ -319,6 +329,7 @@ def test_axe_finds_nothing(
             found[f"{name}, width"] = ["to be scrolled sideways"] if overflows(tab) else []
             if width == "wide":
                 found[f"{name}, twice the size"] = at_twice_the_size(tab)
+                found[f"{name}, on paper"] = on_paper(tab)
             tab.emulate_media(color_scheme="dark")
             found[f"{name}, dark"] = violations(tab, CONTRAST)
             tab.emulate_media(color_scheme="light", forced_colors="active")

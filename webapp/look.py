@@ -41,7 +41,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 def accent() -> Response:
     colour = current_portal.settings.accent_color or abort(404)
     light, dark = (_properties(shades) for shades in appearance.light_and_dark(colour))
-    in_the_dark = f'@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}'
+    in_the_dark = (
+        f'@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}'
+    )
     return _kept(Response(f":root {{ {light} }}\n{in_the_dark}\n", mimetype="text/css"))
 
 
