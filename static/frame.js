@@ -75,16 +75,22 @@ class Launcher {
   }
 
   submitted(event) {
-    if (this.button.disabled) return event.preventDefault();
+    if (this.button.disabled || this.isOpening) return event.preventDefault();
     const wrong = this.whatIsWrong();
     this.showProblem(wrong);
     if (wrong) return event.preventDefault();
     if (this.sent !== null && this.sent !== this.box.value) this.token.value = crypto.randomUUID(); // another intention
     this.sent = this.box.value;
     this.say("opening");
-    setTimeout(() => { this.button.disabled = true; }, 0); // a second click would open a second tab
-    setTimeout(() => { this.button.disabled = false; }, 3000);
+    this.setOpening(true); // a second click would open a second tab
+    setTimeout(() => this.setOpening(false), 3000);
     this.watch();
+  }
+
+  // A button that were really disabled would lose the focus.
+  setOpening(isOpening) {
+    this.isOpening = isOpening;
+    this.button.setAttribute("aria-disabled", String(isOpening));
   }
 
   say(name) {

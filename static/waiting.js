@@ -80,9 +80,16 @@ class Waiting {
     if (!part) return this.end(fresh);
     find("[data-heading]").textContent = find("[data-heading]", fresh).textContent;
     Object.assign(this.live.dataset, part.dataset);
-    if (this.live.innerHTML !== part.innerHTML) this.live.replaceChildren(...part.childNodes);
+    if (this.live.innerHTML !== part.innerHTML) this.replace(part);
     showTimes();
     this.show(fresh.title);
+  }
+
+  // Whoever has gone to a link in it stays there.
+  replace(part) {
+    const at = findAll("a", this.live).indexOf(document.activeElement);
+    this.live.replaceChildren(...part.childNodes);
+    findAll("a", this.live)[at]?.focus();
   }
 
   end(fresh) {

@@ -359,7 +359,8 @@ def test_a_double_click_opens_one_session(world: World, b: Browser) -> None:
     # And once more, when the button is free again.
     b.switch(first)
     b.frame()
-    b.wait(lambda: not b.script("return document.querySelector('.primary').disabled"), "the button")
+    b.wait(lambda: not b.script("return document.querySelector('[aria-disabled=true]')"), "the button")
+    assert b.script("return document.activeElement.className") == "primary"
     press(b)
     b.wait(lambda: f"{PORTAL}/launches/" in b.url, "the launch")
     once(world, text)

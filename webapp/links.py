@@ -10,7 +10,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import segno
-from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
 
 from . import auth, drafts, errors, guard
 from .embed import HEIGHT
@@ -50,6 +50,7 @@ def create() -> drafts.Answer:
         link = current_portal.store.links.make(_link(form, title), form.form_token.data or "")
     except TooManyLinks:
         return form_page(form, errors.too_many_links(MOST_LINKS)), 422
+    flash("It is shared. Give others the address, or let them scan the code.", "shared")
     return redirect(url_for("links.show", key=link.id), 303)
 
 
