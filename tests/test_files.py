@@ -169,7 +169,14 @@ GOTO = (
 )
 
 
-@pytest.mark.parametrize("joining", [ELSEWHERE, GOTO], ids=["french", "goto"])
+SECRETS = (
+    "https://acme.webex.com/acme/j.php?MTID=m1\\nMeeting password: pWd123 (79312300 from phones)\\n"
+    "Altrimenti\\, componi il numero +39 02 8732 3232 e inserisci questo PIN: 123 456#\\n"
+    "https://calendly.com/events/abc/google_meet\\n"
+)
+
+
+@pytest.mark.parametrize("joining", [ELSEWHERE, GOTO, SECRETS], ids=["french", "goto", "secrets"])
 def test_what_one_joins_by_goes_off_in_other_words(joining: str) -> None:
     text = text_of(calendar(f"SUMMARY:Call\nDESCRIPTION:1. Price\\n{joining}2. Term"), "a.ics")
     assert re.sub(r"\n+", "\n", text) == "Subject: Call\n1. Price\n2. Term"
@@ -414,6 +421,15 @@ NAMES = [
     "佐藤花子",
     "Mary O'Neil",
 ]
+
+
+@pytest.mark.parametrize("tight", ["佐藤:{}", "[Ana Souza]: {}"])
+def test_a_speaker_is_known_by_a_colon_that_stands_close(tight: str) -> None:
+    data = cued("Dana: いいえ。", tight.format("値段が高い。"))
+    assert text_of(data, "a.vtt").split("\n") == [
+        "Dana: いいえ。",
+        re.sub("[][]", "", tight).replace(":{}", ": {}").format("値段が高い。"),
+    ]
 
 
 @pytest.mark.parametrize("colon", [": ", "："])

@@ -393,7 +393,7 @@ TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>|</?>|<[\d:.]{5,20}>|\{\\[^}\n]{0,4
 # Its words begin with capitals where it has the points of "Dr." or "J. P."; what a company adds is in brackets.
 NAMED = re.compile(
     r"(?:>>|[-–])?\s*(?:((?:[^\W\d_][^:：.?!,;<>\[\]()\n]{0,39}|(?:[^\W\d_a-z][\w'’-]{0,24}\.?\s){1,5}[^\W\d_a-z][\w'’-]{0,24})"
-    r"(?:\s?\([^():\n]{1,30}\))?)(?::(?=\s|$)|：)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])](?=\s\S))\s*(.*)"
+    r"(?:\s?\([^():\n]{1,30}\))?)(?::(?=[\s\u3040-\u9fff\uac00-\ud7af]|$)|：)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])]:?(?=\s\S))\s*(.*)"
 )
 
 
@@ -893,7 +893,7 @@ ADDRESS = re.compile(r"<?\[?(?:https?://|tel:|sips?:|www\.)[^\s<>\]]+\]?>?", re.
 MEETING_HOSTS = re.compile(
     r"(?i)teams\.(?:microsoft|live)\.com|dialin\.|aka\.ms/|\bzoom(?:gov)?\.(?:us|com)|meet\.google\.com|tel\.meet"
     r"|webex\.com|goto(?:meeting|meet)?\.(?:com|me)|meet\.jit\.si|whereby\.com|chime\.aws|facetime\.apple\.com"
-    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|calendly\.com/(?:cancellations|reschedulings)|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
+    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|calendly\.com/(?:events|cancellations|reschedulings)|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
 )
 VALUE = (
     r"(?:\ ?\([^)]{0,40}\))?[\W\d]{0,60}\S{0,40}"  # a number or one word: what is longer is said to people
@@ -909,9 +909,9 @@ MACHINERY = re.compile(
     | (?:join|click\ here\ to\ join|tap\ to\ join|when\ it's\ time,\ join|to\ join\ the|rejoindre|únete|unirse|ingresar|hier\ klicken|klicken\ sie\ hier|cliquez\ ici|haga\ clic)\b.{{0,40}}{THINGS}.{{0,80}}
     | (?:jetzt\ )?an\ der\ besprechung\ teilnehmen
     | (?:web)?(?:meeting|webinar|conference|video|(?:phone|video)\ conference|besprechungs-|telefonkonferenz-)[ -]?(?:id|number|link|kennung)\b{VALUE}
-    | meeting\ (?:chairperson\ )?(?:password|pin)\b{VALUE}(?:\ .{{0,20}}when\ dialing\b.*)? | [^:\n]{{0,40}}\bid\b[^:\n]{{0,30}}:[\W\d]{{9,40}} | meeting-?id\b{VALUE} | id\ de\ (?:la\ )?réunion\b{VALUE} | vidéo\ id\b{VALUE}
+    | meeting\ (?:chairperson\ )?(?:password|pin)\b{VALUE}(?:\ .{{0,20}}when\ dialing\b.*|\ \([^)]{{0,40}}\))? | [^:\n]{{0,40}}\bid\b[^:\n]{{0,30}}:[\W\d]{{9,40}} | meeting-?id\b{VALUE} | id\ de\ (?:la\ )?réunion\b{VALUE} | vidéo\ id\b{VALUE}
     | (?:pass(?:code|word)|kennwort|kenncode|code\ secret|access\ code|zugangscode|host\ key|tenant\ key|mandantenschlüssel|pin)\ ?(?:\([^)]{{0,40}}\))?\ ?:{VALUE}
-    | one\ tap\ mobile.* | or\ (?:iphone|telephone)\b.{{0,20}} | otherwise,\ to\ join\ by\ phone.* | to\ view\ more\ phone\ numbers.* | dial(?:[ -]?in)?(?:\ ?\(.{{0,90}}|[\W\d]*(?:[\w.]{{0,30}}@[\w.]{{1,60}})?|\ (?:by|in|from|your|using|sip|numbers?|info|details)\b.{{0,90}}) | per\ telefon\ einwählen.*
+    | .{{0,160}}\bpin\b[^:\n]{{0,20}}:\ ?\d[\d\ ]{{2,20}}\# | one\ tap\ mobile.* | or\ (?:iphone|telephone)\b.{{0,20}} | otherwise,\ to\ join\ by\ phone.* | to\ view\ more\ phone\ numbers.* | dial(?:[ -]?in)?(?:\ ?\(.{{0,90}}|[\W\d]*(?:[\w.]{{0,30}}@[\w.]{{1,60}})?|\ (?:by|in|from|your|using|sip|numbers?|info|details)\b.{{0,90}}) | per\ telefon\ einwählen.*
     | or\ (?:dial|call)\b.{{0,90}} | call-in\b.{{0,60}} | call\ in\ \(.{{0,60}} | (?:find|lokale?)\ (?:a|your)?\ ?(?:local\ )?(?:number|nummer).*
     | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)\ ?numbers?\b.* | international\ numbers.* | toll[ -]free.*
     | for\ organizers.* | für\ organisatoren.* | meeting\ options.* | besprechungsoptionen.* | options\ de\ réunion.* | reset\ (?:dial-in\ )?pin.*
