@@ -10,9 +10,15 @@ from flask.testing import FlaskClient
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def prove(client: FlaskClient, begin_sign_in: BeginSignIn, sandbox: Sandbox, person: str = "dana") -> None:
+def prove(
+    client: FlaskClient,
+    begin_sign_in: BeginSignIn,
+    sandbox: Sandbox,
+    person: str = "dana",
+    prompt: str = "login",
+) -> None:
     """Sign in once more, as whoever has to type the password."""
-    client.get(own_path(client, sandbox.choose(begin_sign_in(client, "?prompt=login"), person)))
+    client.get(own_path(client, sandbox.choose(begin_sign_in(client, f"?prompt={prompt}"), person)))
 
 
 def end(client: FlaskClient, page: Fetch, key: str) -> int:
@@ -90,6 +96,18 @@ def test_a_provider_that_did_not_ask_has_proved_nothing(
     assert "prompt=login" in caplog.text
 
     end(here, page, key_of(there))
+
+    assert is_signed_in(there)
+
+
+def test_choosing_an_account_proves_nothing(
+    app: Flask, sign_in: SignIn, page: Fetch, begin_sign_in: BeginSignIn, sandbox: Sandbox
+) -> None:
+    here, there = app.test_client(), app.test_client()
+    sign_in(there)
+    prove(here, begin_sign_in, sandbox, prompt="select_account")
+
+    assert end(here, page, key_of(there)) == 303
 
     assert is_signed_in(there)
 
