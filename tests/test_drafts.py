@@ -642,3 +642,10 @@ def test_a_link_too_long_to_carry_keeps_its_request_id(
     client: FlaskClient, page: Fetch, long_link: tuple[str, str]
 ) -> None:
     assert page(client, f"{long_link[1]}&request_id=shared-7").fields["form_token"] == "shared-7"
+
+
+def test_a_link_too_long_to_carry_drops_what_is_no_request_id(client: FlaskClient) -> None:
+    """However long that is: it would not fit beside anything either."""
+    answer = client.get(f"/?request_id={'x' * 400}&prompt={'y' * 400}")
+    assert answer.status_code == 200
+    assert f'data-arriving="{PUBLIC_URLS[0]}/sign-in"' in answer.text

@@ -37,7 +37,7 @@ from webapp import cookies
 from webapp.forms import clean
 from webapp.store import Store
 from webapp.store.launches import PAGE
-from webapp.store.tables import Launch, Pace
+from webapp.store.tables import Call, Launch, Pace
 
 people = (f"p{number}" for number in itertools.count(5000))
 
@@ -325,6 +325,21 @@ def test_a_launch_that_failed_goes_on_when_it_is_due(
     assert is_studio(answer.location, sandbox)
     assert [call["status"] for call in calls_of(sandbox, person)] == [500, 200]
     assert len({call["request_id"] for call in calls_of(sandbox, person)}) == 1
+
+
+def test_the_log_says_how_long_a_person_waited(
+    signed_in: FlaskClient, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = wait(signed_in, text_with("[[500 x1]]"))
+    with store.database.write() as db:
+        db.execute(update(Launch).values(created=Launch.created - 1000))
+    make_due(store)
+
+    with caplog.at_level(logging.INFO):
+        signed_in.get(f"{path}?go=1")
+
+    [made] = [one for one in caplog.records if one.__dict__.get("event") == "launch.created"]
+    assert 1000 <= made.__dict__["waited"] < 2000
 
 
 def test_nothing_is_tried_before_it_is_due(
@@ -849,6 +864,22 @@ def test_an_erased_launch_of_another_person_is_none(
     sign_in(other, "omar")
 
     assert page(other, path, 404).h1 == "There is no such page"
+
+
+def test_a_page_that_asked_in_vain_says_why_as_of_now(
+    make_app: MakeApp, sign_in: SignIn, page: Fetch
+) -> None:
+    """It waited for Exec, and waits now for its own person's limit."""
+    app = make_app(creations_per_person_per_hour=1)
+    client, store = app.test_client(), app.extensions["portal"].store
+    sign_in(client, next(people))
+    path = wait(client, text_with("[[500]]"))
+    with store.database.write() as db:
+        db.execute(update(Call).values(began=Call.began - 3600))
+    press(client, text_with())
+    make_due(store)
+
+    assert "You have made your one scenario of this hour" in page(client, f"{path}?go=1").main.words
 
 
 @pytest.fixture

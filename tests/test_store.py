@@ -1242,6 +1242,23 @@ def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> N
     assert record(sqlite_store)
 
 
+def test_each_write_waits_for_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "portal.sqlite"
+    migrate(f"sqlite:///{path}")
+    with (
+        opened(f"sqlite:///{path}") as store,
+        contextlib.closing(sqlite3.connect(path)) as other,
+        ThreadPoolExecutor(1) as here,
+    ):
+        launch = record(store)
+        other.execute("BEGIN IMMEDIATE")
+        erased = here.submit(store.erasing.launch, launch.id, DANA)
+        with pytest.raises(TimeoutError):
+            erased.result(0.5)
+        other.rollback()
+        assert erased.result(30)
+
+
 def test_a_damaged_file_is_unavailable(sqlite_store: Store, tmp_path: Path) -> None:
     sqlite_store.database.engine.dispose()
     (tmp_path / "here.sqlite").write_bytes(b"This is no database." * 500)
