@@ -141,6 +141,7 @@ def test_an_address_is_what_servers_know_it_as(
         "jane@acme@example",
         "ja ne@acme.example",
         "j\ud800@acme.example",
+        f"{'j' * 242}@acme.example",  # 255 characters
         7,
     ],
 )
