@@ -125,7 +125,7 @@ def _connections(database: Database) -> Check:
     try:
         found = f"{database.hold_all()} connections at once, as a process may hold"
     except StoreUnavailable as error:
-        change = "or the pooler's pool_size, to 30 a machine in session pooling"
+        change = "or the pooler's pool_size (in session pooling) or num_init_children, to 30 a machine"
         found = f"fewer connections at once than a process may hold: {error}"
         return Check("connections", False, "DATABASE_URL", found, change)
     finally:
