@@ -219,7 +219,7 @@ class PromptForm {
 
   // Which text stands here: the server's, then the link's, then this browser's own copy.
   open() {
-    forgetErased(this.person, this.form.dataset.forget.split(" "));
+    this.forgetErased(this.form.dataset.forget.split(" "));
     const fragment = takeFragment();
     if (this.before) this.restore();
     if (fragment) this.takeLinked(fragment);
@@ -230,6 +230,15 @@ class PromptForm {
     if ("sendNow" in this.form.dataset && !this.before && isFree) this.form.requestSubmit();
     else if (brought && !isSame(brought.text, this.box.value)) this.offerAsItWas(brought.text);
     else if (!this.saySent()) this.offerCopy();
+  }
+
+  // Nor from this tab's history, where Back would find it.
+  forgetErased(tokens) {
+    forgetErased(this.person, tokens);
+    if (!this.before?.sent || !tokens.includes(this.before.token)) return;
+    this.before = null;
+    this.box.autocomplete = "off"; // or the browser puts it back by itself, or has done so already
+    this.box.value = this.box.defaultValue;
   }
 
   // A file's text came in, or the text was cut: the way back.
@@ -440,13 +449,9 @@ class PromptForm {
     this.status.textContent = isBusy ? this.status.dataset.busy : "";
   }
 
-  // Back from the studio can show this page as it was left.
+  // Back from the studio can show this page as it was left. Asked for anew, it knows what was erased meanwhile.
   shown(event) {
-    if (event.persisted) {
-      this.setBusy(false);
-      forgetRecorded();
-      this.saySent();
-    }
+    if (event.persisted && history.state?.sent) return location.reload();
     this.showLength();
   }
 }

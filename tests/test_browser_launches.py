@@ -169,6 +169,21 @@ def test_a_text_is_used_again_and_erased(visitor: Visitor) -> None:
     assert kept(tab) == []
 
 
+def test_back_does_not_bring_an_erased_text_again(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    visitor.press(TEXT)
+    visitor.expect_studio(TEXT)
+    tab.goto("/launches")
+    tab.get_by_text("Erase", exact=True).click()
+    tab.get_by_role("button", name="Erase for good").click()
+    expect(tab.get_by_text("Erased. Its text")).to_be_visible()
+    while path(tab) != "/":
+        tab.go_back()
+    expect(tab.locator("[data-count]")).to_have_text("0 of 10,000 characters")
+    expect(box(tab)).to_have_value("")
+    assert TEXT not in tab.evaluate("JSON.stringify(history.state)")
+
+
 def test_nothing_yet_leads_to_the_form(visitor: Visitor) -> None:
     visitor.arrive()
     tab = visitor.reopen("/launches")
