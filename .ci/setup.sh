@@ -80,7 +80,7 @@ engines() {
 
 # Node comes as a wheel: Debian's is older than what runs on it, and needs root. What fails is told as above.
 providers() {
-    say "Adding the identity providers that the tests sign in at ..."
+    say "Adding the identity providers that the tests sign in at, and html-validate ..."
     .venv/bin/python -m venv --clear tests/idp/.venv &&
         pip_install tests/idp/.venv tests/idp/requirements.txt &&
         (cd tests/idp && .venv/bin/npm --silent ci) &&

@@ -1,20 +1,24 @@
 """Every page and state held to axe: two widths, light, dark, forced colours, print, text twice the size."""
 
 import contextlib
+import functools
 import json
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import Visitor, a_portal, box, create, overflows, visitors
 from conftest import Portal, Sandbox, free_port
 from engines import launch_chromium
+from not_run import not_run
 from playwright.sync_api import Browser, Page, expect
+from providers import HERE, PROGRAMS
 
 from webapp.store.tables import Reason
 
@@ -31,6 +35,13 @@ NOT_LET_IN = (
     "!token-500",
 )  # the sandbox's people
 CONTRAST: dict[str, object] = {"runOnly": ["color-contrast"]}
+# Rules of html-validate that stay off, and why.
+OFF = {
+    "attribute-boolean-style": 'the browser writes its page down with hidden=""',
+    "attribute-empty-style": "the same",
+    "valid-autocomplete": "without autocomplete=off a reload in Firefox brings an old token back",
+    "meta-refresh": "without scripts a waiting launch and a board ask again; nothing is typed there",
+}
 FOR_A_SCREEN = "nav, button:not(.ticks button), .primary, input[type=file]"
 
 
@@ -313,29 +324,68 @@ def on_paper(tab: Page) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing(
-    browser: Browser, served: Portal, sandbox: Sandbox, around: str, directory: Path, width: str
-) -> None:
-    found: dict[str, list[str]] = {}
-    with visitors(browser, served, sandbox) as new:
-        visitor = new(viewport={"width": WIDTHS[width], "height": 700}, reduced_motion="reduce")
-        visitor.person = ADMINS[width]
+class Walked(NamedTuple):
+    found: dict[str, list[str]]
+    pages: dict[str, str]
 
-        def look(name: str) -> None:
+
+@pytest.fixture(scope="module")
+def walk(
+    browser: Browser, served: Portal, sandbox: Sandbox, around: str, directory: Path
+) -> Callable[[str], Walked]:
+    """Walks once at a width through all states: what axe finds there, and the page as the browser has it."""
+
+    @functools.cache
+    def walk(width: str) -> Walked:
+        seen = Walked({}, {})
+        with visitors(browser, served, sandbox) as new:
+            visitor = new(viewport={"width": WIDTHS[width], "height": 700}, reduced_motion="reduce")
+            visitor.person = ADMINS[width]
             tab = visitor.tab
-            tab.emulate_media(color_scheme="light")
-            found[name] = violations(tab)
-            found[f"{name}, width"] = ["to be scrolled sideways"] if overflows(tab) else []
-            if width == "wide":
-                found[f"{name}, twice the size"] = at_twice_the_size(tab)
-                found[f"{name}, on paper"] = on_paper(tab)
-            tab.emulate_media(color_scheme="dark")
-            found[f"{name}, dark"] = violations(tab, CONTRAST)
-            tab.emulate_media(color_scheme="light", forced_colors="active")
-            found[f"{name}, forced colours"] = violations(tab, CONTRAST)
-            tab.emulate_media(forced_colors="none")
 
-        States(visitor, around, directory / "portal.sqlite", look).walk()
+            def look(name: str) -> None:
+                seen.pages[name] = tab.frames[-1].content()
+                seen.found.update(looked_at(tab, name, width))
+
+            States(visitor, around, directory / "portal.sqlite", look).walk()
+        return seen
+
+    return walk
+
+
+def looked_at(tab: Page, name: str, width: str) -> dict[str, list[str]]:
+    """What is wrong with a state, by how it was looked at."""
+    tab.emulate_media(color_scheme="light")
+    found = {name: violations(tab), f"{name}, width": ["to be scrolled sideways"] if overflows(tab) else []}
+    if width == "wide":
+        found[f"{name}, twice the size"] = at_twice_the_size(tab)
+        found[f"{name}, on paper"] = on_paper(tab)
+    tab.emulate_media(color_scheme="dark")
+    found[f"{name}, dark"] = violations(tab, CONTRAST)
+    tab.emulate_media(color_scheme="light", forced_colors="active")
+    found[f"{name}, forced colours"] = violations(tab, CONTRAST)
+    tab.emulate_media(forced_colors="none")
+    return found
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing(walk: Callable[[str], Walked], width: str) -> None:
+    found = walk(width).found
     assert {name: what for name, what in found.items() if what} == {}
     assert len(found) > 200
+
+
+def test_html_validate_finds_nothing(walk: Callable[[str], Walked], tmp_path: Path) -> None:
+    program = HERE / "node_modules" / "html-validate" / "bin" / "html-validate.mjs"
+    if not program.is_file():
+        not_run("html-validate is not installed: see .ci/setup.sh")
+    pages = walk("wide").pages
+    for number, html in enumerate(pages.values()):
+        (tmp_path / f"{number}.html").write_text(html, encoding="utf-8")
+    rules = {"root": True, "extends": ["html-validate:recommended"], "rules": dict.fromkeys(OFF, "off")}
+    (tmp_path / "rules.json").write_text(json.dumps(rules), encoding="utf-8")
+    command = [PROGRAMS / "node", program, "--config", "rules.json", "--formatter", "text", "*.html"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.stdout + said.stderr == ""
+    assert said.returncode == 0
+    assert len(pages) > 50
