@@ -310,7 +310,7 @@ def at_twice_the_size(tab: Page) -> list[str]:
     tab.set_viewport_size({"width": 640, "height": 700})
     tab.evaluate("document.documentElement.style.fontSize = '200%'")
     found = ["to be scrolled sideways"] if overflows(tab) else []
-    tab.evaluate("document.documentElement.style.fontSize = ''")
+    tab.evaluate("document.documentElement.removeAttribute('style')")
     tab.set_viewport_size(size or {"width": 1280, "height": 700})
     return found
 
