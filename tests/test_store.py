@@ -1,6 +1,7 @@
 """The store, the same on SQLite and on PostgreSQL; time passes by moving rows' times back."""
 
 import contextlib
+import math
 import re
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -1228,6 +1229,28 @@ def test_a_thread_that_waits_for_long_gives_up(sqlite_store: Store) -> None:
         assert told.value.may_pass
     with turn:
         pass
+
+
+def test_a_thread_waits_on_while_others_get_through(sqlite_store: Store) -> None:
+    turn = Turn(sqlite_store.database.engine.url, patience=0.01)
+    turn._got_through = math.inf
+    with ThreadPoolExecutor() as threads:
+        with turn:
+            waiting = threads.submit(turn.__enter__)
+            wait([waiting], timeout=0.2)
+            assert not waiting.done()
+        waiting.result()
+
+
+def test_a_turn_that_failed_lets_nobody_wait_on(sqlite_store: Store) -> None:
+    turn = Turn(sqlite_store.database.engine.url)
+    with contextlib.suppress(ValueError), turn:
+        raise ValueError
+
+    assert not turn._got_through
+    with turn:
+        pass
+    assert turn._got_through
 
 
 def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> None:

@@ -31,8 +31,9 @@ from .outages import StoreUnavailable as StoreUnavailable  # noqa: PLC0414  # vi
 from .outages import outage, tell
 from .tables import Probe
 
-# Two processes on each of three machines stay below PostgreSQL's 100 connections.
-POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 10}
+# Two processes on each of three machines stay below PostgreSQL's 100 connections. A connection is waited for
+# while others use it: a server that does not answer them lets go of it after 7 s.
+POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 20}
 
 
 class clock(FunctionElement[float]):  # noqa: N801  # reads like SQL's own functions
