@@ -40,13 +40,13 @@ def init_app(
         # `same-origin` kills the style and script of a sandboxed frame, which has no origin.
         shared = kept or (framed and coep)
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin" if shared else "same-origin"
-        # Stricter than this, posts carry `Origin: null` and our own check refuses them.
-        response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Content-Type-Options"] = "nosniff"
         if home.startswith("https:"):
             response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
-        if not kept:  # which says itself how long it is kept, and is no page
+        if not kept:  # which says itself how long it is kept, is no page and leads nowhere
             response.headers["Cache-Control"] = "no-store"
+            # Stricter than this, posts carry `Origin: null` and our own check refuses them.
+            response.headers["Referrer-Policy"] = "same-origin"
             response.headers["Permissions-Policy"] = (
                 "camera=(), microphone=(), geolocation=(), browsing-topics=()"
             )

@@ -51,7 +51,7 @@ def _packed(name: str, content: bytes) -> StaticFile:
     if name.endswith((".css", ".js")):
         content = without_comments(content.decode()).encode()
     bodies = {  # the best first
-        "br": brotli.compress(content, mode=brotli.MODE_TEXT, quality=10),
+        "br": brotli.compress(content, mode=brotli.MODE_TEXT, quality=11),
         "gzip": gzip.compress(content, mtime=0),
         "identity": content,
     }
