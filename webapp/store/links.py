@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from .database import Database, clock, now_in
 from .events import note
-from .tables import Event, Launch, Link, Pace
+from .launches import lock_pace
+from .tables import Event, Launch, Link
 
 LINKS = UUID("0b9d3b1e-6a57-4a0f-9b0a-6e0f5e1f2a44")  # the name space of link ids; any UUID would do
 SLUG_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # read off a wall: no i, l, o, 0, 1
@@ -58,7 +59,7 @@ class Links:
         what = json.dumps([link.person, form_token, link.title, sha256(link.prompt.encode()).hexdigest()])
         link.id = uuid5(LINKS, what)
         with self.database.write() as db:
-            db.get_one(Pace, 1, with_for_update=True)  # one after the other, pressed however often
+            lock_pace(db.connection())  # one after the other, pressed however often
             found = db.get(Link, link.id)
             if found and found.withdrawn is None:
                 return found

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from .database import Database, clock, now_in
 from .events import Name, note
-from .tables import IdToken, Logout, Pace, SignIn
+from .launches import lock_pace
+from .tables import IdToken, Logout, SignIn
 
 FORMER = 7 * 24 * 3600  # seconds that a sign-in is remembered after its end: its drafts belong to its person
 HOUR = 3600
@@ -37,7 +38,7 @@ class SignIns:
         `id_token`: as it was sealed; it stands apart, so that no other request reads it.
         """
         with self.database.write() as db:
-            _one_after_the_other(db)
+            lock_pace(db.connection())  # one after the other: neither sees what is not committed
             now = now_in(db)
             if _was_ended(db, row, now):
                 raise EndedAlready
@@ -94,7 +95,7 @@ class SignIns:
     def end_by_provider(self, logout: Logout) -> int:
         """End what the provider ended, once; return how many. Raises `Replayed`."""
         with self.database.write() as db:
-            _one_after_the_other(db)
+            lock_pace(db.connection())  # one after the other: neither sees what is not committed
             now = now_in(db)
             db.execute(delete(Logout).where(Logout.until < now))
             if db.get(Logout, logout.id):
@@ -117,11 +118,6 @@ class SignIns:
             valid = select(SignIn.id).where(SignIn.ended.is_(None), *lasts)
             db.execute(delete(IdToken).where(IdToken.sign_in.not_in(valid)))
             db.execute(delete(Logout).where(Logout.until < clock()))
-
-
-def _one_after_the_other(db: Session) -> None:
-    """Wait for whoever begins a sign-in, or ends it for the provider: neither sees what is not committed."""
-    db.get_one(Pace, 1, with_for_update=True)
 
 
 def _end(db: Session, name: Name, *which: ColumnElement[bool]) -> int:
