@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from browsing import NewVisitor, Visitor, a_portal, box, visitors
+from browsing import NewVisitor, Visitor, a_portal, box, visitors, wait_until_kept
 from conftest import Portal, Sandbox
 from engines import launch_chromium
 from playwright.sync_api import Browser, Locator, expect
@@ -103,14 +103,14 @@ class Doing:
 
     def clears_a_draft(self) -> Locator:
         self.write()
-        self.tab.wait_for_timeout(400)  # it is kept a moment after the last key
+        wait_until_kept(self.tab, TEXT)
         self.tab = self.visitor.reopen()
         self.press("Clear")
         return box(self.tab)
 
     def discards_another_text(self) -> Locator:
         self.write()
-        self.tab.wait_for_timeout(400)
+        wait_until_kept(self.tab, TEXT)
         self.tab = self.visitor.reopen("/?prompt=From+a+link")
         self.press("Discard")
         return box(self.tab)
