@@ -28,15 +28,15 @@ from sqlalchemy import NullPool, event, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from webapp.store import Store
-from webapp.store.database import StoreUnavailable, engine, now_in
+from webapp.store.database import MOST, POOL, Database, StoreUnavailable, engine, now_in
 from webapp.store.drafts import DRAFT_LIFETIME
 from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import ERASED_TOKENS, PAGE, SAME_AGAIN
 from webapp.store.links import Board
 from webapp.store.migration import MIGRATIONS, migrate
+from webapp.store.outages import crowded
 from webapp.store.pace import Pacer
 from webapp.store.sign_ins import EndedAlready, Replayed
-from webapp.store.sqlite import Turn
 from webapp.store.tables import (
     Base,
     Call,
@@ -50,6 +50,7 @@ from webapp.store.tables import (
     launch_id,
     person_key,
 )
+from webapp.store.turn import Turn
 
 DANA = person_key("https://idp.example", "acme|dana")
 OMAR = person_key("https://idp.example", "acme|omar")
@@ -1222,7 +1223,7 @@ def test_threads_of_one_process_queue_and_never_find_the_file_locked(sqlite_stor
 
 
 def test_a_thread_that_waits_for_long_gives_up(sqlite_store: Store) -> None:
-    turn = Turn(sqlite_store.database.engine.url, patience=0.01)
+    turn = Turn(1, 0.01, partial(crowded, sqlite_store.database.engine.url))
     with turn:
         with pytest.raises(StoreUnavailable, match="other threads") as told, turn:
             pass
@@ -1232,7 +1233,7 @@ def test_a_thread_that_waits_for_long_gives_up(sqlite_store: Store) -> None:
 
 
 def test_a_thread_waits_on_while_others_get_through(sqlite_store: Store) -> None:
-    turn = Turn(sqlite_store.database.engine.url, patience=0.01)
+    turn = Turn(1, 0.01, partial(crowded, sqlite_store.database.engine.url))
     turn._got_through = math.inf
     with ThreadPoolExecutor() as threads:
         with turn:
@@ -1243,7 +1244,7 @@ def test_a_thread_waits_on_while_others_get_through(sqlite_store: Store) -> None
 
 
 def test_a_turn_that_failed_lets_nobody_wait_on(sqlite_store: Store) -> None:
-    turn = Turn(sqlite_store.database.engine.url)
+    turn = Turn(1, 6, partial(crowded, sqlite_store.database.engine.url))
     with contextlib.suppress(ValueError), turn:
         raise ValueError
 
@@ -1251,6 +1252,25 @@ def test_a_turn_that_failed_lets_nobody_wait_on(sqlite_store: Store) -> None:
     with turn:
         pass
     assert turn._got_through
+
+
+def test_as_many_threads_go_to_postgresql_as_there_are_connections(shared_database: str) -> None:
+    """The pool itself would give up on whoever waits, though all before are served."""
+    database = Database(shared_database, **POOL | {"pool_timeout": 0.01})
+
+    def read() -> None:
+        with database.read_rows():
+            pass
+
+    with ThreadPoolExecutor() as threads:
+        with contextlib.ExitStack() as held:
+            for _ in range(MOST):
+                held.enter_context(database.read_rows())
+            waiting = threads.submit(read)
+            wait([waiting], timeout=0.2)
+            assert not waiting.done()
+        waiting.result()
+    database.close()
 
 
 def test_a_locked_file_is_unavailable_until_it_is_free(sqlite_store: Store) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from . import sqlite
 from .outages import StoreUnavailable as StoreUnavailable  # noqa: PLC0414  # views find it here
-from .outages import outage, tell
+from .outages import crowded, outage, tell
 from .tables import Probe
+from .turn import Turn
 
-# Two processes on each of three machines stay below PostgreSQL's 100 connections. A connection is waited for
-# while others use it: a server that does not answer them lets go of it after 7 s.
-POOL: dict[str, Any] = {"pool_size": 5, "max_overflow": 10, "pool_timeout": 20}
+# Two processes on each of three machines stay below PostgreSQL's 100 connections.
+KEPT, MOST = 5, 15
+POOL: dict[str, Any] = {"pool_size": KEPT, "max_overflow": MOST - KEPT, "pool_timeout": 10}
+# Seconds in which nobody gets through. SQLite then waits for other processes as well: 15 in all.
+PATIENCE = {"sqlite": 6, "postgresql": 10}
 
 
 class clock(FunctionElement[float]):  # noqa: N801  # reads like SQL's own functions
@@ -62,13 +66,14 @@ class Database:
         is_file = self.engine.dialect.name == "sqlite"
         self._writing = self.engine.execution_options(writes=True)
         self._writing_unsafely = self.engine.execution_options(writes=True, safe=False)
-        self._turn: AbstractContextManager[object] = (
-            sqlite.Turn(self.engine.url) if is_file else nullcontext()
-        )
+        # SQLite takes one who writes and all who read; PostgreSQL has a connection for so many.
+        patience = PATIENCE[self.engine.dialect.name]
+        self._writes = Turn(1 if is_file else MOST, patience, partial(crowded, self.engine.url))
+        self._reads: AbstractContextManager[object] = nullcontext() if is_file else self._writes
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with translated(self.engine.url), Session(self.engine, expire_on_commit=False) as db:
+        with translated(self.engine.url), self._reads, Session(self.engine, expire_on_commit=False) as db:
             yield db
 
     @contextmanager
@@ -76,7 +81,7 @@ class Database:
         """Open a writing transaction; it ends with the block."""
         with (
             translated(self.engine.url),
-            self._turn,
+            self._writes,
             Session(self._writing, expire_on_commit=False) as db,
             db.begin(),
         ):
@@ -85,14 +90,14 @@ class Database:
     @contextmanager
     def read_rows(self) -> Iterator[Connection]:
         """Read without the unit of work, which costs more than the statements that each request sends."""
-        with translated(self.engine.url), self.engine.connect() as db:
+        with translated(self.engine.url), self._reads, self.engine.connect() as db:
             yield db
 
     @contextmanager
     def write_rows(self, *, safe: bool = True) -> Iterator[Connection]:
         """Write without the unit of work; not `safe`: a power cut may take it back, but nothing before it."""
         engine = self._writing if safe else self._writing_unsafely
-        with translated(self.engine.url), self._turn, engine.begin() as db:
+        with translated(self.engine.url), self._writes, engine.begin() as db:
             yield db
 
     def probe(self) -> None:
@@ -105,11 +110,10 @@ class Database:
 
     def hold_all(self) -> int:
         """Hold all connections that a process may hold, each used, none in a transaction; return how many."""
-        most = int(POOL["pool_size"] + POOL["max_overflow"])
         with translated(self.engine.url), ExitStack() as held:
-            for _ in range(most):
+            for _ in range(MOST):
                 held.enter_context(self.engine.connect()).exec_driver_sql("SELECT 1")
-        return most
+        return MOST
 
     def free_bytes(self) -> int | None:
         """Return how much room there is beside a database in a file."""

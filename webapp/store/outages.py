@@ -56,7 +56,7 @@ class StoreUnavailable(Exception):
 def outage(error: DBAPIError | PoolTimeout | sqlite3.Error, url: URL) -> StoreUnavailable | None:
     """Return what to tell when the database is to blame; None when a statement of ours is."""
     if isinstance(error, PoolTimeout):
-        return StoreUnavailable(f"{place(url)}: all connections of this process are in use", may_pass=True)
+        return crowded(url)
     cause = error.orig if isinstance(error, DBAPIError) else error
     code: str | None = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     if not _is_to_blame(error, code or ""):
@@ -65,6 +65,13 @@ def outage(error: DBAPIError | PoolTimeout | sqlite3.Error, url: URL) -> StoreUn
         return StoreUnavailable(f"{place(url)}: {cause}", may_pass=False)
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)  # PostgreSQL's own sentence
     return tell(url, primary or str(cause), code, getattr(cause, "cure", ""))
+
+
+def crowded(url: URL) -> StoreUnavailable:
+    """Return what to tell whoever has waited too long for others of the same process."""
+    if url.get_backend_name() == "sqlite":
+        return tell(url, "other threads of this process write", "SQLITE_BUSY")
+    return StoreUnavailable(f"{place(url)}: all connections of this process are in use", may_pass=True)
 
 
 def tell(url: URL, sentence: str, code: str | None = None, cure: str = "") -> StoreUnavailable:

@@ -4,7 +4,6 @@ import errno
 import random
 import sqlite3
 import stat
-import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -16,7 +15,6 @@ from .outages import tell
 
 BESIDE = ("", "-wal", "-shm")  # a database and what SQLite keeps beside it
 PATIENCE = 8  # seconds for another process that writes
-TURN = 6  # seconds in which one of this one's threads gets through, before that: or nobody waits on
 CLOCK = "portal_clock"  # SQLite's own counts milliseconds, in which two transactions fit
 OWNER = stat.S_IRUSR | stat.S_IWUSR
 
@@ -98,29 +96,6 @@ def _began(db: sqlite3.Connection, *, is_last: bool) -> bool:
             raise
         return False
     return True
-
-
-class Turn:
-    """Lets the threads of one process write one after the other. Raises `StoreUnavailable`.
-
-    A thousand who press at once are waited for as long as one after the other gets through; a turn that
-    failed is none.
-    """
-
-    def __init__(self, url: URL, patience: float = TURN) -> None:
-        self._url, self._patience = url, patience
-        self._lock = threading.Lock()
-        self._got_through = 0.0  # when somebody last did, by the monotonic clock
-
-    def __enter__(self) -> None:
-        while not self._lock.acquire(timeout=self._patience):
-            if time.monotonic() - self._got_through > self._patience:
-                raise tell(self._url, "other threads of this process write", "SQLITE_BUSY")
-
-    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        if not failed:
-            self._got_through = time.monotonic()
-        self._lock.release()
 
 
 def fold(path: Path) -> None:
