@@ -30,7 +30,7 @@ from psycopg import sql
 from sqlalchemy import MetaData, Table, delete, event, insert, make_url, select, text, update
 
 from webapp.store import Store
-from webapp.store.database import Database, StoreUnavailable
+from webapp.store.database import Database, StoreUnavailable, begin
 from webapp.store.migration import LOCK as MIGRATION_LOCK
 from webapp.store.migration import MIGRATIONS, migrate
 from webapp.store.outages import cleaned
@@ -718,7 +718,8 @@ SAMPLES: dict[type, object] = {str: "x", int: 7, float: 7.0, bool: True, UUID: U
 def upgrade(database: Database, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with database.engine.execution_options(writes=True).begin() as connection:
+    with database.engine.begin() as connection:
+        begin(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 

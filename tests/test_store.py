@@ -28,7 +28,7 @@ from sqlalchemy import NullPool, event, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from webapp.store import Store
-from webapp.store.database import MOST, POOL, Database, StoreUnavailable, engine, now_in
+from webapp.store.database import MOST, POOL, Database, StoreUnavailable, begin, engine, now_in
 from webapp.store.drafts import DRAFT_LIFETIME
 from webapp.store.erasing import Erased, ErasedPerson
 from webapp.store.launches import ERASED_TOKENS, PAGE, SAME_AGAIN
@@ -592,7 +592,8 @@ def fill(store: Store) -> None:
     names, values = ", ".join(columns), ", ".join(columns.values())
     filling = engine(store.database.url, limited=False, poolclass=NullPool)  # it takes longer than a page may
     for one in (statement.format(columns=names, values=values), "ANALYZE"):
-        with filling.execution_options(writes=True).begin() as db:
+        with filling.begin() as db:
+            begin(db)
             db.execute(text(one))
 
 

@@ -64,8 +64,6 @@ class Database:
         self.url = url
         self.engine = engine(url, **options)
         is_file = self.engine.dialect.name == "sqlite"
-        self._writing = self.engine.execution_options(writes=True)
-        self._writing_unsafely = self.engine.execution_options(writes=True, safe=False)
         # SQLite takes one who writes and all who read; PostgreSQL has a connection for so many.
         patience = PATIENCE[self.engine.dialect.name]
         self._writes = Turn(1 if is_file else MOST, patience, partial(crowded, self.engine.url))
@@ -73,19 +71,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with translated(self.engine.url), self._reads, Session(self.engine, expire_on_commit=False) as db:
-            yield db
+        with self.read_rows() as db, Session(db, expire_on_commit=False) as session:
+            yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a writing transaction; it ends with the block."""
-        with (
-            translated(self.engine.url),
-            self._writes,
-            Session(self._writing, expire_on_commit=False) as db,
-            db.begin(),
-        ):
-            yield db
+        with self.write_rows() as db, Session(db, expire_on_commit=False) as session, session.begin():
+            yield session
 
     @contextmanager
     def read_rows(self) -> Iterator[Connection]:
@@ -96,8 +89,8 @@ class Database:
     @contextmanager
     def write_rows(self, *, safe: bool = True) -> Iterator[Connection]:
         """Write without the unit of work; not `safe`: a power cut may take it back, but nothing before it."""
-        engine = self._writing if safe else self._writing_unsafely
-        with translated(self.engine.url), self._writes, engine.begin() as db:
+        with translated(self.engine.url), self._writes, self.engine.begin() as db:
+            begin(db, safe=safe)
             yield db
 
     def probe(self) -> None:
@@ -175,6 +168,19 @@ def engine(url: str, *, limited: bool = True, **options: Any) -> Engine:  # noqa
     from . import postgresql  # noqa: PLC0415
 
     return postgresql.engine(address, limited=limited, **(options or {**POOL, "pool_recycle": 1800}))
+
+
+def begin(db: Connection, *, safe: bool = True) -> None:
+    """Begin a writing transaction by hand, as each of the two wants it; what only reads needs no beginning.
+
+    Not as a listener to SQLAlchemy's `begin`: with one of those, each statement asks for listeners.
+    """
+    if db.dialect.name == "sqlite":
+        sqlite.begin(db, safe=safe)
+        return
+    from . import postgresql  # noqa: PLC0415  # not at the top, as in `engine`
+
+    postgresql.begin(db, safe=safe)
 
 
 def address_of(url: str) -> URL:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, NullPool, String, column, func, inspect, select, table, text
 
-from .database import Database, address_of, engine, translated
+from .database import Database, address_of, begin, engine, translated
 from .outages import StoreUnavailable, place
 from .tables import Base
 
@@ -84,7 +84,8 @@ def _upgrade(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     own = engine(url, limited=False, poolclass=NullPool)
-    with translated(own.url), own.execution_options(writes=True).begin() as connection:
+    with translated(own.url), own.begin() as connection:
+        begin(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))

@@ -103,18 +103,15 @@ class _Door:
         opened.door = self
         return opened
 
-    def begin(self, connection: Connection) -> None:
-        """Begin by hand, in one round trip with what shall hold. What only reads needs no beginning and end:
-        each statement is shown a state of its own in any case.
-        """
-        options = connection.get_execution_options()
-        if not options.get("writes"):
-            return
-        wanted = LIMITS if self.refuses_options else {}
-        if not options.get("safe", True):
-            wanted = {**wanted, "synchronous_commit": "off"}
-        settings = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in wanted.items())
-        connection.exec_driver_sql(f"BEGIN{settings}")
+
+def begin(connection: Connection, *, safe: bool) -> None:
+    """Begin by hand, in one round trip with what shall hold."""
+    door = getattr(connection.connection.driver_connection, "door", None)
+    wanted = LIMITS if door and door.refuses_options else {}
+    if not safe:
+        wanted = {**wanted, "synchronous_commit": "off"}
+    settings = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in wanted.items())
+    connection.exec_driver_sql(f"BEGIN{settings}")
 
 
 def _see_whether_it_lives(connection: psycopg.Connection[Any], *_: object) -> None:
@@ -152,10 +149,8 @@ def engine(url: URL, *, limited: bool = True, **options: Any) -> Engine:  # noqa
     arguments["autocommit"] = True  # or the driver begins by itself, before each statement
     made = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
     event.listen(made, "checkout", _see_whether_it_lives)
-    door = _Door()
-    event.listen(made, "begin", door.begin)
     if limited:
-        event.listen(made, "do_connect", door.connect)
+        event.listen(made, "do_connect", _Door().connect)
     return made
 
 

@@ -24,7 +24,6 @@ def engine(url: URL, **options: Any) -> Engine:  # noqa: ANN401  # SQLAlchemy's 
     made = create_engine(url, hide_parameters=True, connect_args={"timeout": PATIENCE}, **options)
     event.listen(made, "do_connect", lambda *_: _keep_private(url))
     event.listen(made, "connect", _prepare)
-    event.listen(made, "begin", _begin)
     return made
 
 
@@ -61,14 +60,10 @@ def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401  # sqlite3's
     connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _begin(connection: Connection) -> None:
+def begin(connection: Connection, *, safe: bool) -> None:
     """Begin by hand; Python's own way begins too late for a transaction that reads, then writes."""
-    options = connection.get_execution_options()
     db = cast("sqlite3.Connection", connection.connection.driver_connection)
-    if not options.get("writes"):
-        db.execute("BEGIN")
-        return
-    db.execute(f"PRAGMA synchronous = {'FULL' if options.get('safe', True) else 'NORMAL'}")
+    db.execute(f"PRAGMA synchronous = {'FULL' if safe else 'NORMAL'}")
     _begin_writing(db)
 
 
