@@ -5,7 +5,7 @@ An event is written in the transaction of what it tells of, so that neither stan
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, cast
 from uuid import UUID
 
@@ -55,7 +55,7 @@ _WRITE = insert(cast("Table", Event.__table__)).values(at=clock()).inline()
 def note(db: Session | Connection, name: Name, launch: UUID | None = None, detail: str = "") -> None:
     """Write down what happens in this transaction; `detail` is a word of ours or a count."""
     who = origin.get()
-    event = {"name": name, "launch_id": launch, "detail": detail[:200], **asdict(who)}
+    event = {"name": name, "launch_id": launch, "detail": detail[:200], **vars(who)}
     db.execute(_WRITE, event)
 
 
