@@ -65,9 +65,9 @@ def test_a_creation_writes_once_before_the_call_and_once_after(signed_in: FlaskC
     with listening(signed_in.application) as said:
         assert "/chat/" in signed_in.post("/launches", data=fields).location
 
-    # The sign-in; pace, launch, time, same text, own hour, the minute, the queue, call, event, launch;
+    # The sign-in; pace, launch, same text and time, event, own hour, queue, minute, call, launch;
     # launch, launch, event.
-    assert traffic(said) == (14 + begins, 2), said
+    assert traffic(said) == (13 + begins, 2), said
 
 
 def test_a_page_that_waits_reads_itself_and_its_outlook(signed_in: FlaskClient) -> None:

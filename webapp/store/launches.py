@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Table, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, insert, literal, or_, select, true, update
 
-from .database import Database, clock, now_in
+from .database import Database, clock
 from .events import note
 from .people import people_with
 from .tables import Launch, Pace, Reason, launch_id
@@ -29,17 +29,22 @@ _CHANGE_PACE = update(PACE).where(PACE.c.id == 1)
 _LOCK = select(ROW, clock().label("now")).where(ROW.c.id == bindparam("key")).with_for_update()
 _ADD = insert(ROW)
 _CHANGE = update(ROW).where(ROW.c.id == bindparam("key"))
-_EARLIER = (
+_SAME_TEXT = (
     select(ROW)
     .where(
         ROW.c.person == bindparam("person"),
-        ROW.c.created > bindparam("since"),
+        ROW.c.created > select(clock()).scalar_subquery() - SAME_AGAIN,  # once: not for each row
         ROW.c.prompt_hash == bindparam("hash"),
         ROW.c.state != "refused",
         ROW.c.erase_after_call.is_(False),
     )
     .order_by(ROW.c.created.desc())
     .limit(1)
+    .subquery()
+)
+# A row in any case, for the time.
+_EARLIER = select(clock().label("now"), _SAME_TEXT).select_from(
+    select(literal(1)).subquery().outerjoin(_SAME_TEXT, true())
 )
 _ERASED_TOKENS = (
     select(ROW.c.form_token)
@@ -100,18 +105,20 @@ class Launches:
         key = launch_id(person, form_token, prompt)
         with self.database.write_rows() as db:
             pace = lock_pace(db)  # or a later one is seen, and served, before
-            launch, now = lock(db, key)
-            earlier = None if launch or another else _earlier(db, person, prompt, now)
-            if earlier:
-                return Recorded(None, earlier)
-            is_new = launch is None
-            launch = launch or _new(key, person, form_token, link)
+            found = lock(db, key)
+            if found:
+                launch, now = found
+            else:
+                earlier, now = _earlier(db, person, prompt)
+                if earlier and not another:
+                    return Recorded(None, earlier)
+                launch = _new(key, person, form_token, link)
             launch.erase_after_call = False  # sent again while it is being created: wanted after all
             is_made = launch.state in ("creating", "ready") and not launch.erased
             if not is_made and _queue(launch, email, prompt, now):
                 note(db, "launch.asked", key)
             lease = begin(db, pace, launch, email, now) if begin else None
-            save(db, launch, is_new=is_new)
+            save(db, launch, is_new=found is None)
             return Recorded(launch, lease=lease)
 
     def used(self, person: str, form_token: str) -> Launch | None:
@@ -205,11 +212,11 @@ def save_pace(db: Connection, pace: Pace) -> None:
     db.execute(_CHANGE_PACE, found)
 
 
-def lock(db: Connection, key: UUID) -> tuple[Launch | None, float]:
+def lock(db: Connection, key: UUID) -> tuple[Launch, float] | None:
     """Lock a launch, if there is one, and take the time."""
     row = db.execute(_LOCK, {"key": key}).mappings().one_or_none()
     if row is None:
-        return None, now_in(db)
+        return None
     values = dict(row)
     now = values.pop("now")
     return Launch(**values), now
@@ -236,10 +243,12 @@ def _new(key: UUID, person: str, form_token: str, link: UUID | None) -> Launch:
     )
 
 
-def _earlier(db: Connection, person: str, prompt: str, now: float) -> Launch | None:
-    same = {"person": person, "hash": sha256(prompt.encode()).hexdigest(), "since": now - SAME_AGAIN}
-    row = db.execute(_EARLIER, same).mappings().one_or_none()
-    return Launch(**row) if row else None
+def _earlier(db: Connection, person: str, prompt: str) -> tuple[Launch | None, float]:
+    """Return this person's launch of the same text of just now, if there is one, and the time."""
+    same = {"person": person, "hash": sha256(prompt.encode()).hexdigest()}
+    row = dict(db.execute(_EARLIER, same).mappings().one())
+    now = row.pop("now")
+    return Launch(**row) if row["id"] else None, now
 
 
 def forget(launch: Launch, now: float, reason: Reason) -> None:

@@ -214,10 +214,10 @@ class Pacer:
             note(db, "operator.resumed")
 
     def _find(self, db: Connection, key: UUID) -> tuple[Launch, float]:
-        launch, now = lock(db, key)
-        if launch is None:
+        found = lock(db, key)
+        if found is None:
             raise LookupError(f"there is no launch {key}")
-        return launch, now
+        return found
 
     def _lift(self, db: Connection, pace: Pace, now: float) -> None:
         pace.floor = pace.held_until = 0
