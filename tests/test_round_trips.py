@@ -66,8 +66,8 @@ def test_a_creation_writes_once_before_the_call_and_once_after(signed_in: FlaskC
         assert "/chat/" in signed_in.post("/launches", data=fields).location
 
     # The sign-in; pace, launch, same text and time, event, own hour, queue, minute, call, launch;
-    # launch, launch, event.
-    assert traffic(said) == (13 + begins, 2), said
+    # launch, event.
+    assert traffic(said) == (12 + begins, 2), said
 
 
 def test_a_page_that_waits_reads_itself_and_its_outlook(signed_in: FlaskClient) -> None:
@@ -88,7 +88,7 @@ def test_a_page_whose_turn_came_writes_once_before_the_call_and_once_after(
     with listening(signed_in.application) as said:
         assert "/chat/" in signed_in.get(f"{waiting}?go=1").location
 
-    assert traffic(said) == (12 + begins, 2), said
+    assert traffic(said) == (11 + begins, 2), said
 
 
 def test_the_list_is_one_statement(signed_in: FlaskClient) -> None:

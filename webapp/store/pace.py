@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Integer, Table, bindparam, func, insert, select, text, tuple_, update
 
-from .database import Database, now_in
+from .database import Database, clock, now_in
 from .events import note
 from .launches import ROW, Lease, forget, lock, lock_pace, read_pace, save, save_pace
 from .tables import WAITING, Call, Launch, Pace, Reason
@@ -47,6 +47,27 @@ _RELEASE = (
     update(ROW)
     .where(WAITING, ROW.c.held.is_(True))
     .values(held=False, reason=None, not_before=bindparam("now"))
+)
+# What `created` notes where nothing happened meanwhile.
+_CREATED = (
+    update(ROW)
+    .where(
+        ROW.c.id == bindparam("key"),
+        ROW.c.attempt == bindparam("by"),
+        ROW.c.state == "creating",
+        ROW.c.erased.is_(None),
+        ROW.c.erase_after_call.is_(False),
+    )
+    .values(
+        state="ready",
+        url=bindparam("at"),
+        finished=clock(),
+        reason=None,
+        detail=None,
+        lease_until=None,
+        held=False,
+    )
+    .returning(ROW.c.finished)
 )
 _BEGIN_CALL = insert(CALLS).inline()
 _BEGAN = select(CALLS.c.began).where(CALLS.c.began > bindparam("since")).order_by(CALLS.c.began)
@@ -137,17 +158,24 @@ class Pacer:
         with self.database.write_rows(safe=False) as db:
             if lease.probe or lease.lifts:
                 self._lift_by_success(db, lease)  # the pace before any launch, as everywhere
-            launch, now = self._find(db, lease.launch.id)
-            if launch.state == "ready" or launch.erased:
-                return launch
-            launch.state, launch.url, launch.finished = "ready", url, now
-            launch.reason = launch.detail = launch.lease_until = None
-            if launch.erase_after_call:
-                forget(launch, now, "cancelled")
-            launch.held = False
-            save(db, launch)
+            launch = lease.launch
+            finished = db.scalar(_CREATED, {"key": launch.id, "by": lease.attempt, "at": url})
+            if finished is None:
+                return self._created_late(db, launch.id, url)
+            _make_ready(launch, url, finished)
             note(db, "launch.created", launch.id)
             return launch
+
+    def _created_late(self, db: Connection, key: UUID, url: str) -> Launch:
+        """Note the session of a launch that was erased, or that another attempt has, by now."""
+        launch, now = self._find(db, key)
+        if launch.state == "ready" or launch.erased:
+            return launch
+        _make_ready(launch, url, now)
+        _erase_if_asked(launch, now)
+        save(db, launch)
+        note(db, "launch.created", key)
+        return launch
 
     def refused(self, lease: Lease, reason: Reason, detail: str) -> Launch:
         """Note that Exec will not make it; posting it again tries again."""
@@ -292,6 +320,12 @@ def _is_waiting(launch: Launch, now: float) -> bool:
 
 def _still_holds(launch: Launch, lease: Lease) -> bool:
     return launch.state == "creating" and launch.attempt == lease.attempt
+
+
+def _make_ready(launch: Launch, url: str, now: float) -> None:
+    launch.state, launch.url, launch.finished = "ready", url, now
+    launch.reason = launch.detail = launch.lease_until = None
+    launch.held = False
 
 
 def _back_to_waiting(launch: Launch, reason: Reason, now: float) -> None:
