@@ -426,6 +426,7 @@ def signed(wanted: str, key: str = SECRET_KEY, use: keys.Use = "wanted") -> str:
         signed("/?prompt=forged")[:40],
         "x" * 3600,
     ],
+    ids=["foreign", "unsigned", "none", "a word", "another key", "another use", "changed", "cut", "long"],
 )
 def test_a_forged_wish_is_not_granted(
     client: FlaskClient, sandbox: Sandbox, begin_sign_in: BeginSignIn, value: str
@@ -653,7 +654,11 @@ def test_an_id_token_of_another_client_is_no_hint(make_app: MakeApp, sign_in: Si
     assert (asked["client_id"], "id_token_hint" in asked) == (["new-client"], False)
 
 
-@pytest.mark.parametrize("sealed", ["", "planted", "ü", keys.seal("a.b.c", ["another-0123456"], "id_token")])
+@pytest.mark.parametrize(
+    "sealed",
+    ["", "planted", "ü", keys.seal("a.b.c", ["another-0123456"], "id_token")],
+    ids=["none", "a word", "letters", "another key"],
+)
 def test_an_id_token_that_cannot_be_opened_is_no_hint(
     client: FlaskClient, sign_in: SignIn, page: Fetch, sealed: str
 ) -> None:
