@@ -196,7 +196,7 @@ def wait_for(http: requests.Session, url: str, process: "subprocess.Popen[bytes]
     def is_up() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            return http.get(url, timeout=5).ok
+            return http.get(url, timeout=60).ok
         except requests.ConnectionError:
             return False
 

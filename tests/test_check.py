@@ -101,7 +101,7 @@ def test_a_provider_whose_clock_is_off_is_told(
     make_settings: MakeSettings, sandbox: Sandbox, ahead: int, words: str, *, ok: bool
 ) -> None:
     date = f"Date: {formatdate(time.time() + ahead, usegmt=True)}"
-    document = requests.get(f"{sandbox.issuer}/.well-known/openid-configuration", timeout=10).content
+    document = requests.get(f"{sandbox.issuer}/.well-known/openid-configuration", timeout=60).content
     with Peer(http(document, "200 OK", date)) as provider:
         found = look(make_settings(oidc_issuer=provider.url))["provider_clock"]
 

@@ -115,7 +115,7 @@ def test_two_full_cookies_are_read(running: Portal) -> None:
     with requests.Session() as http:
         http.trust_env = False
         cookie = f"wanted-0={'x' * 3600}; wanted-1={'x' * 3600}; portal={'y' * 4000}; other={'z' * 4000}"
-        assert http.get(f"{running.url}/healthz", headers={"Cookie": cookie}, timeout=5).status_code == 200
+        assert http.get(f"{running.url}/healthz", headers={"Cookie": cookie}, timeout=60).status_code == 200
 
 
 def test_a_bare_request_gets_an_answer(running: Portal) -> None:
@@ -132,7 +132,7 @@ def test_a_lost_worker_is_replaced(portal: StartPortal) -> None:
     wait_until(lambda: running.output.count("Booting worker") == 2, "a new worker")
     with requests.Session() as http:
         http.trust_env = False
-        assert http.get(f"{running.url}/healthz", timeout=5).status_code == 200
+        assert http.get(f"{running.url}/healthz", timeout=60).status_code == 200
 
 
 def test_workers_that_have_just_begun_hear_that_they_shall_end(

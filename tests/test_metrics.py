@@ -94,10 +94,10 @@ def test_several_processes_are_counted_together(portal: StartPortal) -> None:
     running = portal("--workers", "2", METRICS_TOKEN=TOKEN)
     wait_until(lambda: running.output.count("Booting worker") == 2, "the workers")
     for _ in range(20):
-        requests.get(f"{running.url}/healthz", headers={"Connection": "close"}, timeout=5)
+        requests.get(f"{running.url}/healthz", headers={"Connection": "close"}, timeout=60)
 
     def counted() -> bool:
-        told = requests.get(f"{running.url}/metrics", headers=BEARER, timeout=5).text
+        told = requests.get(f"{running.url}/metrics", headers=BEARER, timeout=60).text
         return value(told, 'portal_request_seconds_count{status="2xx"}') >= 20
 
     wait_until(counted, "all requests")

@@ -297,7 +297,7 @@ def test_a_provider_without_a_chooser_is_asked_for_a_new_sign_in(make_app: MakeA
     client = make_app(oidc_issuer=f"{sandbox.issuer}-plain").test_client()
     wanted = urlsplit(way_in(client.get("/launches"))).query
     refused = requests.get(
-        client.get(f"/sign-in?{wanted}&prompt=select_account").location, allow_redirects=False, timeout=5
+        client.get(f"/sign-in?{wanted}&prompt=select_account").location, allow_redirects=False, timeout=60
     )
     assert "error=invalid_request" in refused.headers["Location"]
     again = client.get(refused.headers["Location"].removeprefix("http://localhost:8000"))
@@ -504,7 +504,7 @@ class Provider(Peer):
                 connection.sendall(answer)
                 return
         got = self.behind.http.request(
-            method, self.behind.url + path, data=body, headers=dict(kept), timeout=5
+            method, self.behind.url + path, data=body, headers=dict(kept), timeout=60
         )
         connection.sendall(http(got.content, f"{got.status_code} {got.reason}"))
 
@@ -702,7 +702,7 @@ def discovery(provider: Provider, **changes: object) -> None:
     """Let the provider describe itself with these members changed."""
     assert provider.behind
     url = f"{provider.behind.url}/oidc/.well-known/openid-configuration"
-    said = {**provider.behind.http.get(url, timeout=5).json(), **changes}
+    said = {**provider.behind.http.get(url, timeout=60).json(), **changes}
     provider.answers["openid-configuration"] = http(json.dumps(said).encode())
 
 
@@ -837,7 +837,7 @@ def test_keys_that_nobody_knows_do_not_spoil_the_others(
     make_app: MakeApp, provider: Provider, begin_sign_in: BeginSignIn, odd: object
 ) -> None:
     assert provider.behind
-    keys = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=5).json()["keys"]
+    keys = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=60).json()["keys"]
     provider.answers["jwks.json"] = http(json.dumps({"keys": [odd, *keys, odd]}).encode())
     client = make_app(oidc_issuer=provider.issuer).test_client()
     callback = provider.choose(begin_sign_in(client), "dana")
@@ -849,7 +849,7 @@ def test_keys_are_fetched_once_more_when_none_fits(
 ) -> None:
     """A provider put a new key under the old name."""
     assert provider.behind
-    [key] = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=5).json()["keys"]
+    [key] = provider.behind.http.get(f"{provider.behind.url}/oidc/jwks.json", timeout=60).json()["keys"]
     other = RSAKey.generate_key(2048, {"kid": key["kid"], "use": "sig"}).as_dict(private=False)
     provider.answers["jwks.json"] = http(json.dumps({"keys": [other]}).encode())
     app = make_app(oidc_issuer=provider.issuer)

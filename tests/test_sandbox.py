@@ -27,6 +27,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import pytest
 import requests
 import schemathesis
+from conftest import free_port, wait_until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -54,20 +55,14 @@ DANA = "dana@acme.example"
 # Running it
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until_up(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    def is_up() -> bool:
         assert process.poll() is None, f"the sandbox ended with {process.returncode}"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.02)
-    pytest.fail("the sandbox did not come up")
+            return True
+        return False
+
+    wait_until(is_up, "the sandbox")
 
 
 @contextlib.contextmanager
@@ -107,7 +102,7 @@ class Sandbox:
         return requests.post(url, headers=headers, timeout=timeout, allow_redirects=False, **more)
 
     def report(self) -> dict[str, Any]:
-        return requests.get(f"{self.url}/sandbox/requests?format=json", timeout=5).json()
+        return requests.get(f"{self.url}/sandbox/requests?format=json", timeout=60).json()
 
     def last_call(self) -> dict[str, Any]:
         call: dict[str, Any] = self.report()["requests"][-1]
@@ -155,15 +150,15 @@ def test_exec_api_is_what_its_description_says(case: schemathesis.Case, box: San
 
 
 def test_description_is_served_unchanged(box: Sandbox) -> None:
-    response = requests.get(f"{box.url}/rest/v1/openapi.yaml", timeout=5)
+    response = requests.get(f"{box.url}/rest/v1/openapi.yaml", timeout=60)
     assert response.content == DESCRIPTION.read_bytes()
 
 
 def test_the_workspace_is_told_to_the_keys_owner_only(box: Sandbox) -> None:
     url = f"{box.url}/rest/v1/workspace"
-    described = requests.get(url, headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
+    described = requests.get(url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
     assert described.json().keys() == {"id", "name", "url_slug", "created_at"}
-    assert requests.get(url, timeout=5).json()["error"]["code"] == "invalid_api_key"
+    assert requests.get(url, timeout=60).json()["error"]["code"] == "invalid_api_key"
 
 
 def test_member_gets_a_session(box: Sandbox) -> None:
@@ -225,8 +220,8 @@ def test_wrong_key_is_refused(box: Sandbox, key: str | None) -> None:
 
 
 def test_unknown_address_method_and_format_keep_the_envelope(box: Sandbox) -> None:
-    unknown = requests.post(f"{box.url}/rest/v1/nothing", timeout=5)
-    wrong_method = requests.get(f"{box.url}/rest/v1/scenario-studio", timeout=5)
+    unknown = requests.post(f"{box.url}/rest/v1/nothing", timeout=60)
+    wrong_method = requests.get(f"{box.url}/rest/v1/scenario-studio", timeout=60)
     form = box.post(data={"user_email": DANA, "prompt": "x"})
     assert [r.status_code for r in (unknown, wrong_method, form)] == [404, 405, 415]
     assert wrong_method.headers["Allow"] == "OPTIONS, POST"
@@ -404,8 +399,8 @@ def test_redirect_notes_whether_the_key_came_along(box: Sandbox) -> None:
     assert response.status_code == 307
     assert response.headers["Location"] == f"{box.url}/sandbox/stolen"
     before = len(box.report()["stolen"])
-    requests.post(response.headers["Location"], timeout=5)
-    requests.post(response.headers["Location"], headers={"Authorization": f"Bearer {KEY}"}, timeout=5)
+    requests.post(response.headers["Location"], timeout=60)
+    requests.post(response.headers["Location"], headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
     assert [visit["authorization"] for visit in box.report()["stolen"][before:]] == [False, True]
 
 
@@ -505,8 +500,8 @@ def test_report_names_the_prompt_by_its_digest_and_never_the_key(box: Sandbox, r
     assert call["prompt_length"] == len(prompt)
     assert (call["status"], call["delivered"], call["session_id"]) == (200, True, session["id"])
     for page in (
-        requests.get(f"{box.url}/sandbox/requests", headers={"Accept": "text/html"}, timeout=5),
-        requests.get(f"{box.url}/sandbox/requests", headers={"Accept": "application/json"}, timeout=5),
+        requests.get(f"{box.url}/sandbox/requests", headers={"Accept": "text/html"}, timeout=60),
+        requests.get(f"{box.url}/sandbox/requests", headers={"Accept": "application/json"}, timeout=60),
     ):
         assert session["id"] in page.text
         assert KEY not in page.text
@@ -516,8 +511,8 @@ def test_report_names_the_prompt_by_its_digest_and_never_the_key(box: Sandbox, r
 def test_lone_surrogate_breaks_no_page(box: Sandbox) -> None:
     body = '{"user_email": "dana@acme.example", "prompt": "\\ud800", "request_id": "\\udfff"}'
     session = box.post(data=body, headers={"Content-Type": "application/json"}).json()
-    assert requests.get(f"{box.url}/sandbox/requests", timeout=5).status_code == 200
-    assert requests.get(session["url"], timeout=5).status_code == 200
+    assert requests.get(f"{box.url}/sandbox/requests", timeout=60).status_code == 200
+    assert requests.get(session["url"], timeout=60).status_code == 200
 
 
 # Signing in
@@ -549,11 +544,11 @@ class SignIn:
         return f"{self.issuer}/authorize?{urlencode({k: v for k, v in asked.items() if v is not None})}"
 
     def ask(self, **changes: str | None) -> requests.Response:
-        return self.browser.get(self.authorization_url(**changes), allow_redirects=False, timeout=5)
+        return self.browser.get(self.authorization_url(**changes), allow_redirects=False, timeout=60)
 
     def choose(self, person: str, **changes: str | None) -> requests.Response:
         url = self.authorization_url(**changes)
-        return self.browser.post(url, data={"person": person}, allow_redirects=False, timeout=5)
+        return self.browser.post(url, data={"person": person}, allow_redirects=False, timeout=60)
 
     def exchange(self, code: str, timeout: float = 5, **changes: str) -> requests.Response:
         body = {
@@ -575,7 +570,7 @@ class SignIn:
 
     def verify(self, id_token: str) -> dict[str, Any]:
         """The claims of a good ID token; raises a JoseError for any other."""
-        keys = KeySet.import_key_set(requests.get(f"{self.issuer}/jwks.json", timeout=5).json())
+        keys = KeySet.import_key_set(requests.get(f"{self.issuer}/jwks.json", timeout=60).json())
         token = jwt.decode(id_token, keys, algorithms=["RS256"])
         jwt.JWTClaimsRegistry(
             iss={"essential": True, "value": self.issuer},
@@ -588,7 +583,7 @@ class SignIn:
 
     def userinfo(self, access_token: str) -> requests.Response:
         headers = {"Authorization": f"Bearer {access_token}"}
-        return requests.get(f"{self.issuer}/userinfo", headers=headers, timeout=5)
+        return requests.get(f"{self.issuer}/userinfo", headers=headers, timeout=60)
 
 
 def answer_of(response: requests.Response) -> dict[str, str]:
@@ -605,13 +600,13 @@ def sign_in(box: Sandbox) -> SignIn:
 
 
 def test_discovery_names_every_endpoint(box: Sandbox) -> None:
-    metadata = requests.get(f"{box.url}/oidc/.well-known/openid-configuration", timeout=5).json()
+    metadata = requests.get(f"{box.url}/oidc/.well-known/openid-configuration", timeout=60).json()
     assert metadata["issuer"] == f"{box.url}/oidc"
     assert metadata["code_challenge_methods_supported"] == ["S256"]
     for name in ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint"):
         assert metadata[name].startswith(f"{box.url}/oidc/")
-        assert requests.get(metadata[name], timeout=5).status_code != 404
-    key = requests.get(metadata["jwks_uri"], timeout=5).json()["keys"][0]
+        assert requests.get(metadata[name], timeout=60).status_code != 404
+    key = requests.get(metadata["jwks_uri"], timeout=60).json()["keys"][0]
     assert (key["kty"], key["alg"], "d" in key) == ("RSA", "RS256", False)
 
 
@@ -642,7 +637,7 @@ def test_client_may_authenticate_in_the_body(sign_in: SignIn) -> None:
         "client_id": CLIENT[0],
         "client_secret": CLIENT[1],
     }
-    assert requests.post(f"{sign_in.issuer}/token", data=body, timeout=5).status_code == 200
+    assert requests.post(f"{sign_in.issuer}/token", data=body, timeout=60).status_code == 200
 
 
 def test_code_works_once(sign_in: SignIn) -> None:
@@ -669,7 +664,7 @@ def test_wrong_exchange_is_refused(sign_in: SignIn, changes: dict[str, str], err
 def test_wrong_client_secret_is_refused(sign_in: SignIn) -> None:
     code = answer_of(sign_in.choose("dana"))["code"]
     body = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
-    response = requests.post(f"{sign_in.issuer}/token", data=body, auth=(CLIENT[0], "guess"), timeout=5)
+    response = requests.post(f"{sign_in.issuer}/token", data=body, auth=(CLIENT[0], "guess"), timeout=60)
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
@@ -742,7 +737,7 @@ def test_end_session_forgets_and_sends_back(sign_in: SignIn) -> None:
 def end_session(sign_in: SignIn, **asked: str) -> requests.Response:
     query = urlencode({"post_logout_redirect_uri": SIGNED_OUT, **asked})
     url = f"{sign_in.issuer}/end-session?{query}"
-    return sign_in.browser.get(url, allow_redirects=False, timeout=5)
+    return sign_in.browser.get(url, allow_redirects=False, timeout=60)
 
 
 def test_end_session_sends_back_who_is_signed_out_already(sign_in: SignIn) -> None:
@@ -761,7 +756,7 @@ def test_end_session_asks_where_no_hint_says_that_it_is_meant(sign_in: SignIn) -
         assert sign_in.ask().status_code == 302, "asking is not ending"
     form = {one["name"]: one["value"] for one in Page(asked.text).all("input")} | {"sure": "yes"}
     url = f"{sign_in.issuer}/end-session"
-    response = sign_in.browser.post(url, data=form, allow_redirects=False, timeout=5)
+    response = sign_in.browser.post(url, data=form, allow_redirects=False, timeout=60)
     assert response.headers["Location"] == f"{SIGNED_OUT}?state=%3Cs1%3E"
     assert sign_in.ask().status_code == 200
 
@@ -851,7 +846,7 @@ def test_sina_has_her_email_in_a_signed_userinfo_only(sign_in: SignIn) -> None:
     assert "email" not in sign_in.verify(tokens["id_token"])
     answer = sign_in.userinfo(tokens["access_token"])
     assert answer.headers["Content-Type"] == "application/jwt"
-    keys = KeySet.import_key_set(requests.get(f"{sign_in.issuer}/jwks.json", timeout=5).json())
+    keys = KeySet.import_key_set(requests.get(f"{sign_in.issuer}/jwks.json", timeout=60).json())
     claims = jwt.decode(answer.text, keys, algorithms=["RS256"]).claims
     assert (claims["iss"], claims["aud"]) == (sign_in.issuer, CLIENT[0])
     assert claims["email"] == "sina@acme.example"
@@ -928,7 +923,7 @@ def test_spoilt_claim_is_the_only_thing_wrong(sign_in: SignIn, choice: str, clai
     with pytest.raises(JoseError) as caught:
         sign_in.verify(spoilt)
     assert getattr(caught.value, "claim", "exp") == claim
-    keys = KeySet.import_key_set(requests.get(f"{sign_in.issuer}/jwks.json", timeout=5).json())
+    keys = KeySet.import_key_set(requests.get(f"{sign_in.issuer}/jwks.json", timeout=60).json())
     claims = jwt.decode(spoilt, keys, algorithms=["RS256"]).claims
     assert claims["sub"] == good["sub"]
     assert {"exp": claims["exp"] < time.time() - 300, "nonce": claims.get("nonce") != good["nonce"]}.get(
@@ -944,7 +939,7 @@ def test_the_answer_names_its_sender_unless_it_is_broken(sign_in: SignIn) -> Non
 
 def test_a_new_key_has_the_old_name(sign_in: SignIn) -> None:
     def published() -> dict[str, str]:
-        (key,) = requests.get(f"{sign_in.issuer}/jwks.json", timeout=5).json()["keys"]
+        (key,) = requests.get(f"{sign_in.issuer}/jwks.json", timeout=60).json()["keys"]
         return key
 
     old = published()
@@ -1037,7 +1032,7 @@ def discover(box: Sandbox, issuer: str, timeout: float = 5) -> requests.Response
 def test_plain_issuer_signs_in_without_userinfo_and_end_session(box: Sandbox) -> None:
     metadata = discover(box, "oidc-plain").json()
     assert {"userinfo_endpoint", "end_session_endpoint"}.isdisjoint(metadata)
-    assert requests.get(f"{box.url}/oidc-plain/end-session", timeout=5).status_code == 404
+    assert requests.get(f"{box.url}/oidc-plain/end-session", timeout=60).status_code == 404
     assert SignIn(box, "oidc-plain").claims("dana")["iss"] == metadata["issuer"] == f"{box.url}/oidc-plain"
 
 
@@ -1057,19 +1052,19 @@ def test_pushed_issuer_takes_what_was_handed_over_and_nothing_else(box: Sandbox)
     assert sign_in.choose("dana").status_code == 400
     asked = dict(parse_qs(urlsplit(sign_in.authorization_url()).query))
     endpoint = metadata["pushed_authorization_request_endpoint"]
-    assert requests.post(endpoint, data=asked, auth=(CLIENT[0], "guess"), timeout=5).status_code == 401
-    pushed = requests.post(endpoint, data=asked, auth=CLIENT, timeout=5)
+    assert requests.post(endpoint, data=asked, auth=(CLIENT[0], "guess"), timeout=60).status_code == 401
+    pushed = requests.post(endpoint, data=asked, auth=CLIENT, timeout=60)
     assert pushed.status_code == 201
     brought = {"client_id": CLIENT[0], "request_uri": pushed.json()["request_uri"]}
     address = f"{sign_in.issuer}/authorize?{urlencode(brought)}"
-    assert sign_in.browser.get(address, timeout=5).status_code == 200
-    answer = sign_in.browser.post(address, data={"person": "dana"}, allow_redirects=False, timeout=5)
+    assert sign_in.browser.get(address, timeout=60).status_code == 200
+    answer = sign_in.browser.post(address, data={"person": "dana"}, allow_redirects=False, timeout=60)
     id_token = sign_in.exchange(answer_of(answer)["code"]).json()["id_token"]
     assert sign_in.verify(id_token)["email"] == DANA
 
 
 def test_odd_keys_stand_beside_a_good_one(box: Sandbox) -> None:
-    keys = requests.get(f"{box.url}/oidc-odd-keys/jwks.json", timeout=5).json()["keys"]
+    keys = requests.get(f"{box.url}/oidc-odd-keys/jwks.json", timeout=60).json()["keys"]
     assert [key["kty"] for key in keys] == ["AKP", "RSA", "EC"]
     with pytest.raises((JoseError, KeyError)):
         KeySet.import_key_set({"keys": keys})
@@ -1093,7 +1088,7 @@ def test_issuers_do_not_share_who_is_signed_in(box: Sandbox) -> None:
 def test_first_visitor_goes_through_a_third_origin(box: Sandbox) -> None:
     session = box.create("Sell <b>umbrellas</b>").json()
     browser = requests.Session()
-    page = browser.get(session["url"], timeout=5)
+    page = browser.get(session["url"], timeout=60)
     hops = [hop.headers["Location"] for hop in page.history]
     assert hops[0].startswith(f"http://localhost:{box.port}/studio-sso?")
     assert hops[1].startswith(f"{session['url']}?ticket=")
@@ -1103,7 +1098,7 @@ def test_first_visitor_goes_through_a_third_origin(box: Sandbox) -> None:
     assert "SameSite=Lax" in cookie
     assert "<title>Scenario Studio (sandbox)</title>" in page.text
     assert "Sell &lt;b&gt;umbrellas&lt;/b&gt;" in page.text
-    assert browser.get(session["url"], timeout=5).history == []
+    assert browser.get(session["url"], timeout=60).history == []
 
 
 def test_ticket_works_once(box: Sandbox) -> None:
@@ -1124,20 +1119,20 @@ def test_opens_are_counted_by_real_views_only(box: Sandbox) -> None:
 
     browser = requests.Session()
     assert opens() == 0
-    browser.get(session["url"], timeout=5)
+    browser.get(session["url"], timeout=60)
     assert opens() == 1
-    browser.head(session["url"], timeout=5)
-    browser.get(session["url"], headers={"Sec-Purpose": "prefetch;prerender"}, timeout=5)
+    browser.head(session["url"], timeout=60)
+    browser.get(session["url"], headers={"Sec-Purpose": "prefetch;prerender"}, timeout=60)
     assert opens() == 1
-    browser.get(session["url"], timeout=5)
+    browser.get(session["url"], timeout=60)
     assert opens() == 2
 
 
 def test_unknown_session_is_a_page_that_says_so(box: Sandbox) -> None:
-    response = requests.get(f"{box.url}/chat/unheard-of", timeout=5)
+    response = requests.get(f"{box.url}/chat/unheard-of", timeout=60)
     assert response.status_code == 404
     assert "no such session" in response.text
-    assert requests.get(f"{box.url}/studio-sso?session=unheard-of", timeout=5).status_code == 404
+    assert requests.get(f"{box.url}/studio-sso?session=unheard-of", timeout=60).status_code == 404
 
 
 # Pages
@@ -1161,7 +1156,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def pages(box: Sandbox, sign_in: SignIn) -> dict[str, requests.Response]:
     session = box.create().json()
-    get: Callable[[str], requests.Response] = lambda path: requests.get(box.url + path, timeout=5)  # noqa: E731
+    get: Callable[[str], requests.Response] = lambda path: requests.get(box.url + path, timeout=60)  # noqa: E731
     return {
         "first": get("/"),
         "requests": get("/sandbox/requests"),
@@ -1169,8 +1164,8 @@ def pages(box: Sandbox, sign_in: SignIn) -> dict[str, requests.Response]:
         "chooser": sign_in.ask(),
         "refused": sign_in.ask(client_id="x"),
         "sign out?": get("/oidc/end-session"),
-        "signed out": requests.post(f"{box.url}/oidc/end-session", data={"sure": "yes"}, timeout=5),
-        "studio": requests.get(session["url"], timeout=5),
+        "signed out": requests.post(f"{box.url}/oidc/end-session", data={"sure": "yes"}, timeout=60),
+        "studio": requests.get(session["url"], timeout=60),
     }
 
 
@@ -1194,7 +1189,7 @@ def test_every_page_is_well_made(pages: dict[str, requests.Response], box: Sandb
         assert len(ids) == len(set(ids)), name
         for attributes in page.all("link"):
             href = urljoin(box.url, str(attributes["href"]))
-            assert href == "data:," or requests.get(href, timeout=5).status_code == 200, name
+            assert href == "data:," or requests.get(href, timeout=60).status_code == 200, name
 
 
 def test_redirects_of_the_provider_refuse_framing_too(sign_in: SignIn) -> None:
@@ -1215,7 +1210,7 @@ def test_chooser_posts_to_its_own_address_and_offers_everybody(sign_in: SignIn) 
 
 
 def test_first_page_lists_what_can_be_tried(box: Sandbox) -> None:
-    first = requests.get(f"{box.url}/", timeout=5).text
+    first = requests.get(f"{box.url}/", timeout=60).text
     page = Page(first)
     assert {"href": f"{PORTAL}/", "class": "button"} in page.all("a")
     for word in ("stall", "drip-body", "429-date", "backslash-url", "204"):
@@ -1230,7 +1225,7 @@ def test_first_page_lists_what_can_be_tried(box: Sandbox) -> None:
 def test_own_addresses_come_from_options_not_from_the_request(elsewhere: Sandbox) -> None:
     headers = {"Host": "evil.example"}
     url = f"{elsewhere.url}/oidc/.well-known/openid-configuration"
-    metadata = requests.get(url, headers=headers, timeout=5).json()
+    metadata = requests.get(url, headers=headers, timeout=60).json()
     session = elsewhere.create().json()
     chat = f"{elsewhere.url}/chat/{session['id']}"
     hop = requests.get(chat, headers=headers, timeout=5, allow_redirects=False).headers["Location"]
@@ -1241,7 +1236,7 @@ def test_own_addresses_come_from_options_not_from_the_request(elsewhere: Sandbox
 
 
 def test_connection_is_kept_open(box: Sandbox) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=60)
     with contextlib.closing(connection):
         for _ in range(2):
             connection.request("GET", "/oidc/jwks.json")
@@ -1253,7 +1248,7 @@ def test_connection_is_kept_open(box: Sandbox) -> None:
 def test_client_that_keeps_a_cut_line_open_holds_up_nobody(box: Sandbox) -> None:
     body = json.dumps({"user_email": DANA, "prompt": "[[cut]]"})
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=60)
     with contextlib.closing(connection):
         connection.request("POST", "/rest/v1/scenario-studio", body, headers)
         assert connection.sock.recv(1) == b""
@@ -1284,14 +1279,14 @@ def test_tls_with_given_certificate(tmp_path: Path) -> None:
         def create(prompt: str) -> requests.Response:
             body = {"user_email": DANA, "prompt": prompt, "request_id": prompt}
             endpoint = f"{url}/rest/v1/scenario-studio"
-            return requests.post(endpoint, json=body, headers=headers, verify=trust, timeout=5)
+            return requests.post(endpoint, json=body, headers=headers, verify=trust, timeout=60)
 
         assert create("[[http-url]]").json()["url"].startswith(f"http://127.0.0.1:{box.port}/chat/")
         for word in ("cut", "half"):
             with pytest.raises(requests.exceptions.RequestException):
                 create(f"[[{word} x1]]")
             assert create(f"[[{word} x1]]").json()["is_new"] is False
-        calls = requests.get(f"{url}/sandbox/requests?format=json", verify=trust, timeout=5).json()
+        calls = requests.get(f"{url}/sandbox/requests?format=json", verify=trust, timeout=60).json()
         assert [call["delivered"] for call in calls["requests"]] == [True, False, True, False, True]
 
 
@@ -1380,7 +1375,7 @@ def test_demo_serves_both_and_leaves_nothing_behind() -> None:
             assert line, "the demo ended without a word"
             told += line
         assert f"http://localhost:{port}" in told.decode()
-        assert requests.get(f"http://localhost:{port}/healthz", timeout=5).status_code == 200
+        assert requests.get(f"http://localhost:{port}/healthz", timeout=60).status_code == 200
         both.send_signal(signal.SIGINT)
         assert both.wait(15) == 0
     for closed in (port, sandbox_port):
