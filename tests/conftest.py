@@ -26,6 +26,7 @@ import trustme
 from engines import Engine
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from reading import Page, read
 from sqlalchemy import update
 from werkzeug.test import TestResponse
@@ -250,9 +251,30 @@ def one_ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite that is up to date, to be copied: ten migrations take as long as most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "portal.sqlite"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates that were compiled for one portal of this run, for the next."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("compiled")))
+
+
 @pytest.fixture
-def make_settings(sandbox: Sandbox, tmp_path: Path, one_ca: Path, own_environment: None) -> MakeSettings:  # noqa: ARG001
+def make_settings(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    one_ca: Path,
+    migrated: Path,
+    own_environment: None,  # noqa: ARG001
+) -> MakeSettings:
     """`make_settings(session_hours=1)`: wired to the sandbox, a database of the test's own, your changes."""
+    database = shutil.copy(migrated, tmp_path / "portal.sqlite")
 
     def make(**changes: object) -> Settings:
         values: dict[str, object] = {
@@ -264,7 +286,7 @@ def make_settings(sandbox: Sandbox, tmp_path: Path, one_ca: Path, own_environmen
             "exec_api_key": EXEC_API_KEY,
             "exec_api_url": sandbox.api_url,
             "exec_studio_hosts": sandbox.studio_host,
-            "database_url": f"sqlite:///{tmp_path / 'portal.sqlite'}",
+            "database_url": f"sqlite:///{database}",
             "ssl_cert_file": one_ca,
         }
         return Settings(_env_file=None, **{**values, **changes})
@@ -273,9 +295,15 @@ def make_settings(sandbox: Sandbox, tmp_path: Path, one_ca: Path, own_environmen
 
 
 @pytest.fixture
-def make_app(make_settings: MakeSettings) -> MakeApp:
+def make_app(make_settings: MakeSettings, compiled: FileSystemBytecodeCache) -> MakeApp:
     """`make_app(session_hours=1)`: a portal in this process, for `test_client()`."""
-    return lambda **changes: create_app(make_settings(**changes))
+
+    def make(**changes: object) -> Flask:
+        app = create_app(make_settings(**changes))
+        app.jinja_env.bytecode_cache = compiled
+        return app
+
+    return make
 
 
 @pytest.fixture
@@ -597,11 +625,10 @@ OpenStore = Callable[[], Store]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+def open_store(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[OpenStore]:
     """`open_store()`: one more process's view of the test's database, which is up to date and empty."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'store.sqlite'}"
-        migrate(url)
+        url = f"sqlite:///{shutil.copy(migrated, tmp_path / 'store.sqlite')}"
     else:
         url = request.getfixturevalue("shared_database")
         with psycopg.connect(url) as connection:
