@@ -3,8 +3,8 @@
 import contextlib
 import html
 import itertools
-import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -53,6 +53,7 @@ PUBLIC_URLS = (
 )
 SESSION_COOKIE = cookies.name(PUBLIC_URLS[0], cookies.SESSION)
 PORTALS_AT_ONCE = 6
+FIGURE = "figure"
 
 
 def draft_cookie(path: str, public_url: str = PUBLIC_URLS[0]) -> str:
@@ -69,12 +70,14 @@ StartPortal = Callable[..., "Portal"]
 Environment = Callable[..., dict[str, str]]
 
 
-FIGURES = pytest.StashKey[list[str]]()
+# Each of the processes that `pytest -n` shares the tests among has ports of its own, below those that the
+# system gives away: nobody else is handed one before its server has come.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+PORTS = range(11_000 + 2_000 * WORKER, 13_000 + 2_000 * WORKER)
+NEXT_PORTS = itertools.cycle(random.sample(PORTS, len(PORTS)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = []
-    config.addinivalue_line("markers", "beside: takes minutes; begins with the run and is judged last")
     config.addinivalue_line("markers", "slow: takes long; left out with QUICK=1, as are other browsers")
 
 
@@ -82,12 +85,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if os.environ.get("QUICK"):
         config.hook.pytest_deselected(items=[item for item in items if _takes_long(item)])
         items[:] = [item for item in items if not _takes_long(item)]
-    items.sort(key=_goes_on_beside)
+    # What takes long comes first, or one process would go on with it when the others have nothing left.
+    long = {item.path for item in items if _takes_long(item)}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def _takes_long(item: pytest.Item) -> bool:
-    marks = {mark.name for mark in item.iter_markers()}
-    return bool(marks & {"beside", "slow"}) or _other_browser(item)
+    return item.get_closest_marker("slow") is not None or _other_browser(item)
 
 
 def _other_browser(item: pytest.Item) -> bool:
@@ -100,28 +104,33 @@ def _other_browser(item: pytest.Item) -> bool:
     return any(isinstance(value, Engine) and value is not Engine.CHROMIUM for value in values)
 
 
-def _goes_on_beside(item: pytest.Item) -> bool:
-    return item.get_closest_marker("beside") is not None
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.stash[FIGURES]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for some in terminalreporter.stats.values() for one in some if _is_of_a_call(one)]
+    told = [line for report in reports for name, line in report.user_properties if name == FIGURE]
+    if told:
         terminalreporter.section("figures")
-    for line in config.stash[FIGURES]:
+    for line in told:
         terminalreporter.write_line(line)
+
+
+def _is_of_a_call(report: object) -> bool:
+    return isinstance(report, pytest.TestReport) and report.when == "call"
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """`figures("40 people in 186 s")`: print what was measured at the end of the run."""
-    return request.config.stash[FIGURES].append
+    told: list[tuple[str, object]] = request.node.user_properties
+    return lambda line: told.append((FIGURE, line))
 
 
 def free_port() -> int:
     """A port on loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in NEXT_PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def hold_port() -> socket.socket:
@@ -647,37 +656,3 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -
 def store(open_store: OpenStore) -> Store:
     """The portal's memory, once in SQLite and once in PostgreSQL."""
     return open_store()
-
-
-class Workshop:
-    """`faults_workshop.py`, which takes minutes of real time, in a process of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.log = directory / "workshop.log"
-        command = [sys.executable, str(ROOT / "tests" / "faults_workshop.py"), str(directory)]
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, env=inherited() | {"PYTHONPATH": str(ROOT)}, stdout=output, stderr=output
-            )
-
-    def result(self) -> dict[str, Any]:
-        """Wait for its end; return what happened."""
-        assert self.process.wait(400) == 0, self.log.read_text()
-        result: dict[str, Any] = json.loads((self.directory / "workshop.json").read_text())
-        return result
-
-
-@pytest.fixture(scope="session", autouse=True)
-def workshop(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Workshop | None]:
-    """Begun with the run if a test that waits for it is selected."""
-    if not any(map(_goes_on_beside, request.session.items)):
-        yield None
-        return
-    running = Workshop(tmp_path_factory.mktemp("workshop"))
-    try:
-        yield running
-    finally:
-        end(running.process)

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Environment, PostgreSQL, Sandbox, Workshop, wait_until
+from conftest import Environment, PostgreSQL, Sandbox, wait_until
 from faults_people import Instance, Trip, Visitor, cookie_of, email_of, serving, store_of
 from sqlalchemy.orm import Session
 
@@ -264,7 +264,7 @@ def test_the_database_gone_for_some_seconds(
         with crashed(postgresql):
             time.sleep(4)
             assert requests.get(f"{portal.url}/readyz", timeout=20).status_code == 503
-            assert requests.get(f"{portal.url}/healthz", timeout=5).status_code == 200
+            assert requests.get(f"{portal.url}/healthz", timeout=60).status_code == 200
         away = time.monotonic() - began
         trips = [(v.person, trip.result()) for v, trip in zip(visitors, sent, strict=True)]
         assert portal.workers() == workers
@@ -444,36 +444,3 @@ def test_the_first_to_come_is_served_first_however_slowly_it_is_written(
             time.sleep(0.5)
         assert [one.result() for one in served] == [True, False]
         store.database.engine.dispose()
-
-
-@pytest.mark.beside
-def test_a_workshop_of_forty_arrives_in_order_within_the_limit(workshop: Workshop, figures: Say) -> None:
-    result = workshop.result()
-    trips = [Trip(**trip) for trip in result["trips"]]
-    assert len(trips) == 40, workshop.log.read_text()
-    assert len(result["sessions"]) == len({trip.studio for trip in trips}) == 40
-    assert not any(trip.broken or trip.refused for trip in trips), "somebody had to press again"
-    assert {call["status"] for call in result["api_calls"]} == {200}
-    assert "Traceback" not in result["output"]
-
-    began = [call["began"] for call in result["calls"]]
-    arrived = sorted(call["time"] for call in result["api_calls"])
-    assert len(began) == len(arrived) == 40
-    for times in (began, arrived):
-        assert all(later - earlier > 60 for earlier, later in zip(times, times[10:], strict=False))
-
-    # Ten may go in the same moment, in any order; nobody goes before ten who came before.
-    recorded = [call["recorded"] for call in result["calls"]]
-    in_turn = sorted(recorded)
-    assert [sorted(recorded[n : n + 10]) for n in range(0, 40, 10)] == [
-        in_turn[n : n + 10] for n in range(0, 40, 10)
-    ]
-    assert max(recorded) - min(recorded) < 5
-
-    last = max(trip.seconds for trip in trips)
-    assert last < 3 * 62 + 25
-    most = max(sum(first <= time < first + 60 for time in arrived) for first in arrived)
-    figures(
-        f"A workshop: 40 people pressed within {max(recorded) - min(recorded):.1f} s, all arrived in their "
-        f"turn without pressing again, the last after {last:.0f} s; at most {most} calls in any 60 s, no 429"
-    )
