@@ -40,12 +40,14 @@ def measured() -> dict[str, list[float]]:
     return figures
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_number(measured: dict[str, list[float]]) -> None:
     for name, values in measured.items():
         assert values, name
         assert all(math.isfinite(value) for value in values), name
 
 
+@pytest.mark.slow
 def test_the_document_has_every_figure(measured: dict[str, list[float]]) -> None:
     rows = DOCUMENT.read_text(encoding="utf-8").partition(table.BEGIN)[2].partition(table.END)[0]
     written = re.findall(r"(?m)^\| ([^|]+) \| [^|]+ \| *-?[0-9]", rows)
@@ -57,6 +59,7 @@ def without_sizes(name: str) -> str:
     return re.sub(r"[0-9][0-9,.]*", "N", name)
 
 
+@pytest.mark.slow
 def test_what_is_counted_does_not_depend_on_the_size(measured: dict[str, list[float]]) -> None:
     assert min(measured["sign-in callback: round trips to the provider"]) == 1
     assert measured["form page, signed in: steps after the HTML"] == [1]

@@ -377,6 +377,7 @@ def looked_at(tab: Page, name: str, width: str) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_nothing(walk: Callable[[str], Walked], width: str) -> None:
     found = walk(width).found
@@ -384,6 +385,7 @@ def test_axe_finds_nothing(walk: Callable[[str], Walked], width: str) -> None:
     assert len(found) > 200
 
 
+@pytest.mark.slow
 def test_html_validate_finds_nothing(walk: Callable[[str], Walked], tmp_path: Path) -> None:
     program = HERE / "node_modules" / "html-validate" / "bin" / "html-validate.mjs"
     if not program.is_file():

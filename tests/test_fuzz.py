@@ -267,6 +267,7 @@ def slipped(said: bytes, slips: list[tuple[float, int, bytes]]) -> bytes:
     return said
 
 
+@pytest.mark.slow
 def test_nothing_that_is_said_breaks_anything(portal: StartPortal, app: Flask) -> None:
     running, routes = portal(), routes_of(app)
 

@@ -184,6 +184,7 @@ def test_migrations_stand_in_files_of_their_names() -> None:
     assert [revision for revision, _ in names] == sorted((name for _, name in names), reverse=True)
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_migrate_once(database_url: str) -> None:
     program = """import sys
 from webapp.store.migration import migrate
