@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .addresses import host_name
@@ -70,7 +71,7 @@ class User:
     proved: bool = False  # had to sign in there and then (`prompt=login`)
     id_token: str | None = field(default=None, repr=False)  # which the provider wants back at sign-out
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What stands for this person in the database and in the browser's own storage."""
         return person_key(self.issuer, self.sub)
