@@ -18,9 +18,8 @@ import requests
 import trustme
 from conftest import free_port, wait_until
 from peers import Peer, Proxy, full_house, head, http
-from requests import Session
 
-from webapp.transport import AnswerTooLarge, Limits, Transport, cause, equip, tls_context
+from webapp.transport import AnswerTooLarge, Limits, Transport, cause, tls_context
 
 LIMITS = Limits(connect=5, whole=5, size=65536)
 SHORT = Limits(connect=0.25, whole=0.4, size=65536)
@@ -53,39 +52,26 @@ def way_out(
     no_proxy: tuple[str, ...] = (),
     pool: int = 10,
     limits: Limits = LIMITS,
-) -> Session:
-    session = Session()
-    context = tls_context(ca_file) if ca_file else SYSTEM
-    equip(session, Transport(context, limits, pool, proxy, no_proxy))
-    return session
+) -> Transport:
+    return Transport(tls_context(ca_file) if ca_file else SYSTEM, limits, pool, proxy, no_proxy)
 
 
 # Connections
 
 
 def test_a_connection_is_kept_and_used_again() -> None:
-    session = way_out()
+    way = way_out()
     with Peer() as peer:
         for _ in range(5):
-            session.get(peer.url)
+            way.ask("GET", peer.url)
         assert (peer.connections, len(peer.requests)) == (1, 5)
 
 
-def test_connections_outlive_the_session_that_made_them() -> None:
-    transport = Transport(SYSTEM, LIMITS, 10, None, ())
-    with Peer() as peer:
-        for _ in range(3):
-            with Session() as session:
-                equip(session, transport)
-                session.get(peer.url)
-        assert peer.connections == 1
-
-
 def test_a_connection_is_used_again_after_a_long_answer() -> None:
-    session = way_out()
+    way = way_out()
     with Peer(http(b"x" * LIMITS.size)) as peer:
-        assert len(session.get(peer.url).content) == LIMITS.size
-        session.get(peer.url)
+        assert len(way.ask("GET", peer.url).content) == LIMITS.size
+        way.ask("GET", peer.url)
         assert peer.connections == 1
 
 
@@ -96,10 +82,10 @@ def test_as_many_connections_are_kept_as_are_used_at_once() -> None:
         together.wait(5)
         connection.sendall(http())
 
-    session = way_out(pool=20)
+    way = way_out(pool=20)
     with Peer(answer) as peer, ThreadPoolExecutor(20) as threads:
         for _ in range(3):
-            assert all(r.ok for r in threads.map(session.get, [peer.url] * 20))
+            assert all(r.ok for r in threads.map(way.ask, ["GET"] * 20, [peer.url] * 20))
         assert peer.connections == 20
 
 
@@ -108,41 +94,40 @@ def test_a_connection_that_the_peer_has_closed_is_replaced() -> None:
         connection.sendall(http())
         connection.shutdown(socket.SHUT_RDWR)
 
-    session = way_out()
+    way = way_out()
     with Peer(answer_and_leave) as peer:
-        session.get(peer.url)
+        way.ask("GET", peer.url)
         time.sleep(0.1)
-        assert session.get(peer.url).ok
+        assert way.ask("GET", peer.url).ok
         assert peer.connections == 2
 
 
 def test_a_call_is_never_repeated_by_itself() -> None:
-    session = way_out()
+    way = way_out()
     with Peer(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as peer:
         with pytest.raises(requests.ConnectionError):
-            session.post(peer.url, json={})
+            way.ask("POST", peer.url, json={})
         assert len(peer.requests) == 1
 
 
 def test_a_call_starts_no_thread() -> None:
-    session = way_out()
+    way = way_out()
     with Peer(http(b"{}", "200 OK", "Connection: close")) as peer:
-        session.get(peer.url)
+        way.ask("GET", peer.url)
         standing = threads_of_look_ups()
         for _ in range(20):
-            session.get(peer.url)
+            way.ask("GET", peer.url)
         assert len(standing) >= 1
         assert threads_of_look_ups() <= standing
 
 
 def test_the_standing_threads_end_with_their_transport() -> None:
     before = threads_of_look_ups()
-    session = way_out()
+    way = way_out()
     with Peer() as peer:
-        session.get(peer.url)
+        way.ask("GET", peer.url)
     assert threads_of_look_ups() - before
-    session.adapters.clear()
-    del session
+    del way
     gc.collect()
     wait_until(lambda: threads_of_look_ups() <= before, "the end of every thread")
 
@@ -156,36 +141,36 @@ def threads_of_look_ups() -> set[threading.Thread]:
 
 def test_a_peer_of_the_ca_file_is_trusted(ca: trustme.CA, ca_file: Path) -> None:
     with Peer(tls=server_side(ca)) as peer:
-        assert way_out(ca_file).get(peer.url).ok
+        assert way_out(ca_file).ask("GET", peer.url).ok
 
 
 def test_the_ca_file_is_read_once_for_all_connections(ca: trustme.CA, ca_file: Path) -> None:
-    session = way_out(ca_file)
+    way = way_out(ca_file)
     ca_file.unlink()
     with Peer(http(b"{}", "200 OK", "Connection: close"), server_side(ca)) as peer:
         for _ in range(3):
-            session.get(peer.url)
+            way.ask("GET", peer.url)
         assert peer.connections == 3
 
 
 def test_a_peer_of_another_ca_is_refused(ca_file: Path) -> None:
     with Peer(tls=server_side(trustme.CA())) as peer:
         with pytest.raises(requests.exceptions.SSLError):
-            way_out(ca_file).get(peer.url)
+            way_out(ca_file).ask("GET", peer.url)
         assert peer.requests == []
 
 
 def test_a_ca_that_nobody_named_is_refused(ca: trustme.CA) -> None:
     with Peer(tls=server_side(ca)) as peer:
         with pytest.raises(requests.exceptions.SSLError):
-            way_out().get(peer.url)
+            way_out().ask("GET", peer.url)
         assert peer.requests == []
 
 
 def test_a_certificate_for_another_host_is_refused(ca: trustme.CA, ca_file: Path) -> None:
     with Peer(tls=server_side(ca, "api.exec.example")) as peer:
         with pytest.raises(requests.exceptions.SSLError):
-            way_out(ca_file).get(peer.url)
+            way_out(ca_file).ask("GET", peer.url)
         assert peer.requests == []
 
 
@@ -193,13 +178,13 @@ def test_an_expired_certificate_is_refused(ca: trustme.CA, ca_file: Path) -> Non
     yesterday = datetime.now(UTC) - timedelta(days=1)
     with Peer(tls=server_side(ca, not_after=yesterday)) as peer:
         with pytest.raises(requests.exceptions.SSLError):
-            way_out(ca_file).get(peer.url)
+            way_out(ca_file).ask("GET", peer.url)
         assert peer.requests == []
 
 
 def test_a_caller_cannot_switch_the_check_off(ca: trustme.CA) -> None:
     with Peer(tls=server_side(ca)) as peer, pytest.raises(requests.exceptions.SSLError):
-        way_out().get(peer.url, verify=False)
+        way_out().send(requests.Request("GET", peer.url).prepare(), verify=False)
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
@@ -208,7 +193,7 @@ def test_other_peoples_ca_settings_are_ignored(
 ) -> None:
     monkeypatch.setenv(name, str(ca_file))
     with Peer(tls=server_side(ca)) as peer, pytest.raises(requests.exceptions.SSLError):
-        way_out().get(peer.url)
+        way_out().ask("GET", peer.url)
 
 
 # The environment
@@ -218,7 +203,7 @@ def test_other_peoples_ca_settings_are_ignored(
 def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     with Peer() as peer:
-        assert way_out().get(peer.url).ok
+        assert way_out().ask("GET", peer.url).ok
 
 
 def test_a_netrc_file_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -228,7 +213,7 @@ def test_a_netrc_file_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
     with Peer() as peer:
-        way_out().get(peer.url)
+        way_out().ask("GET", peer.url)
         assert b"authorization" not in peer.requests[0].lower()
 
 
@@ -237,7 +222,7 @@ def test_a_netrc_file_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_https_goes_through_the_proxy_unread(ca: trustme.CA, ca_file: Path) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
-        way_out(ca_file, proxy.url).get(peer.url, headers={"Authorization": "Bearer planted"})
+        way_out(ca_file, proxy.url).ask("GET", peer.url, headers={"Authorization": "Bearer planted"})
         assert proxy.requests[0].startswith(f"CONNECT localhost:{peer.port} HTTP/1.".encode())
         assert b"planted" not in proxy.requests[0]
         assert b"Authorization: Bearer planted" in peer.requests[0]
@@ -247,7 +232,7 @@ def test_a_proxy_may_speak_tls_itself(ca: trustme.CA, ca_file: Path) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
         proxy.tls = server_side(ca)
         secure = proxy.url.replace("http://", "https://")
-        assert way_out(ca_file, secure).get(peer.url).ok
+        assert way_out(ca_file, secure).ask("GET", peer.url).ok
         assert len(proxy.requests) == 1
 
 
@@ -262,23 +247,23 @@ def test_a_proxy_that_nobody_vouches_for_is_not_asked(ca: trustme.CA) -> None:
 def test_the_proxys_password_goes_to_the_proxy_only(ca: trustme.CA, ca_file: Path) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
         with_password = proxy.url.replace("http://", "http://joe:password@")
-        way_out(ca_file, with_password).get(peer.url)
+        way_out(ca_file, with_password).ask("GET", peer.url)
         assert b"Proxy-Authorization: Basic am9lOnBhc3N3b3Jk" in proxy.requests[0]
         assert b"proxy-authorization" not in peer.requests[0].lower()
 
 
 def test_a_tunnel_is_kept_and_used_again(ca: trustme.CA, ca_file: Path) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
-        session = way_out(ca_file, proxy.url)
-        session.get(peer.url)
-        session.get(peer.url)
+        way = way_out(ca_file, proxy.url)
+        way.ask("GET", peer.url)
+        way.ask("GET", peer.url)
         assert (len(proxy.requests), len(peer.requests)) == (1, 2)
 
 
 def test_the_peer_behind_a_proxy_must_be_trusted(ca_file: Path) -> None:
     with Peer(tls=server_side(trustme.CA())) as peer, Proxy() as proxy:
         with pytest.raises(requests.exceptions.SSLError):
-            way_out(ca_file, proxy.url).get(peer.url)
+            way_out(ca_file, proxy.url).ask("GET", peer.url)
         assert peer.requests == []
 
 
@@ -286,7 +271,7 @@ def test_the_deadline_holds_behind_a_proxy(ca: trustme.CA, ca_file: Path) -> Non
     with Peer(lambda c: peer.drip(c, b"HTTP/1.1 200 OK\r\nX: "), server_side(ca)) as peer, Proxy() as proxy:
         begun = time.monotonic()
         with pytest.raises(requests.RequestException):
-            way_out(ca_file, proxy.url, limits=SHORT).get(peer.url)
+            way_out(ca_file, proxy.url, limits=SHORT).ask("GET", peer.url)
         assert time.monotonic() - begun < DEADLINE
 
 
@@ -294,7 +279,7 @@ def test_the_deadline_holds_behind_a_proxy(ca: trustme.CA, ca_file: Path) -> Non
 def test_a_proxy_that_refuses_is_an_error(ca: trustme.CA, ca_file: Path, refusal: bytes) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy(refusal) as proxy:
         with pytest.raises(requests.ConnectionError):
-            way_out(ca_file, proxy.url).get(peer.url)
+            way_out(ca_file, proxy.url).ask("GET", peer.url)
         assert peer.connections == 0
 
 
@@ -303,7 +288,7 @@ def test_hosts_of_no_proxy_are_reached_directly(
     ca: trustme.CA, ca_file: Path, no_proxy: tuple[str, ...]
 ) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
-        assert way_out(ca_file, proxy.url, no_proxy).get(peer.url).ok
+        assert way_out(ca_file, proxy.url, no_proxy).ask("GET", peer.url).ok
         assert proxy.connections == 0
 
 
@@ -312,7 +297,7 @@ def test_other_hosts_are_reached_through_the_proxy(
     ca: trustme.CA, ca_file: Path, no_proxy: tuple[str, ...]
 ) -> None:
     with Peer(tls=server_side(ca)) as peer, Proxy() as proxy:
-        assert way_out(ca_file, proxy.url, no_proxy).get(peer.url).ok
+        assert way_out(ca_file, proxy.url, no_proxy).ask("GET", peer.url).ok
         assert proxy.connections == 1
 
 
@@ -323,10 +308,10 @@ def stall(connection: socket.socket) -> None:
     connection.recv(1)  # until the other side leaves
 
 
-def outlasts(peer: Peer, session: Session) -> None:
+def outlasts(peer: Peer, way: Transport) -> None:
     begun = time.monotonic()
     with pytest.raises((requests.Timeout, requests.ConnectionError)):
-        session.get(peer.url)
+        way.ask("GET", peer.url)
     assert time.monotonic() - begun < DEADLINE
 
 
@@ -334,7 +319,7 @@ def test_a_full_house_ends_in_time() -> None:
     with full_house() as port:
         begun = time.monotonic()
         with pytest.raises(requests.ConnectTimeout):
-            way_out(limits=SHORT).get(f"http://127.0.0.1:{port}")
+            way_out(limits=SHORT).ask("GET", f"http://127.0.0.1:{port}")
         assert time.monotonic() - begun < DEADLINE
 
 
@@ -342,7 +327,7 @@ def test_a_stalled_tls_handshake_ends_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
         with pytest.raises(requests.RequestException):
-            way_out(limits=SHORT).get(f"https://127.0.0.1:{silent.getsockname()[1]}")
+            way_out(limits=SHORT).ask("GET", f"https://127.0.0.1:{silent.getsockname()[1]}")
         assert time.monotonic() - begun < DEADLINE
 
 
@@ -411,7 +396,7 @@ def test_a_slow_answer_within_the_limits_is_whole() -> None:
             connection.sendall(part)
 
     with Peer(speak) as peer:
-        assert way_out(limits=SHORT).get(peer.url).json() == {"id": "x9y8"}
+        assert way_out(limits=SHORT).ask("GET", peer.url).json() == {"id": "x9y8"}
 
 
 def test_after_a_cut_off_the_next_call_is_served() -> None:
@@ -424,12 +409,12 @@ def test_after_a_cut_off_the_next_call_is_served() -> None:
     def speak(connection: socket.socket) -> None:
         answers.pop(0)(connection)
 
-    session = way_out(limits=SHORT)
+    way = way_out(limits=SHORT)
     with Peer(speak) as peer:
-        session.get(peer.url)
+        way.ask("GET", peer.url)
         with pytest.raises(requests.RequestException):
-            session.get(peer.url)
-        assert session.get(peer.url).ok
+            way.ask("GET", peer.url)
+        assert way.ask("GET", peer.url).ok
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 200 Connection established\r\nX: ", b"HTTP/1.1 100 C\r\n\r\n"])
@@ -437,7 +422,7 @@ def test_a_dripping_proxy_ends_in_time(said: bytes) -> None:
     with Peer(lambda c: peer.drip(c, said)) as peer:
         begun = time.monotonic()
         with pytest.raises(requests.RequestException):
-            way_out(proxy=peer.url, limits=SHORT).get("https://api.exec.example")
+            way_out(proxy=peer.url, limits=SHORT).ask("GET", "https://api.exec.example")
         assert time.monotonic() - begun < DEADLINE
 
 
@@ -446,7 +431,7 @@ def test_a_stalled_look_up_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found.wait(10))
     begun = time.monotonic()
     with pytest.raises(requests.ConnectionError):
-        way_out(limits=SHORT).get("https://api.exec.example")
+        way_out(limits=SHORT).ask("GET", "https://api.exec.example")
     assert time.monotonic() - begun < DEADLINE
     found.set()
 
@@ -456,14 +441,14 @@ def test_many_dead_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> 
         resolves_to(monkeypatch, *[port] * 7)
         begun = time.monotonic()
         with pytest.raises(requests.ConnectTimeout):
-            way_out(limits=SHORT).get("http://api.exec.example")
+            way_out(limits=SHORT).ask("GET", "http://api.exec.example")
         assert time.monotonic() - begun < DEADLINE
 
 
 def test_an_address_behind_a_dead_one_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     with full_house() as dead, Peer() as peer:
         resolves_to(monkeypatch, dead, peer.port)
-        assert way_out(limits=SHORT).get("http://api.exec.example").ok
+        assert way_out(limits=SHORT).ask("GET", "http://api.exec.example").ok
 
 
 def test_a_kept_connection_has_the_whole_time_again() -> None:
@@ -471,9 +456,9 @@ def test_a_kept_connection_has_the_whole_time_again() -> None:
         time.sleep(SHORT.whole * 0.6)
         connection.sendall(http())
 
-    session = way_out(limits=SHORT)
+    way = way_out(limits=SHORT)
     with Peer(speak) as peer:
-        assert all(session.get(peer.url).ok for _ in range(3))
+        assert all(way.ask("GET", peer.url).ok for _ in range(3))
         assert peer.connections == 1
 
 
@@ -489,12 +474,12 @@ def test_a_thread_that_cannot_start_is_an_error_of_requests(monkeypatch: pytest.
 
 
 def test_names_are_looked_up_after_a_fork() -> None:
-    session = way_out(limits=SHORT)
+    way = way_out(limits=SHORT)
     with Peer() as peer:
-        session.get(peer.url)
+        way.ask("GET", peer.url)
         if (child := os.fork()) == 0:
             try:
-                os._exit(0 if session.get(f"http://127.0.0.1:{peer.port}").ok else 1)
+                os._exit(0 if way.ask("GET", f"http://127.0.0.1:{peer.port}").ok else 1)
             finally:
                 os._exit(1)
         assert os.waitpid(child, 0)[1] == 0
@@ -508,9 +493,9 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
 # The cause, for the log
 
 
-def cause_of(session: Session, url: str) -> str:
+def cause_of(way: Transport, url: str) -> str:
     with pytest.raises(requests.RequestException) as caught:
-        session.get(url)
+        way.ask("GET", url)
     return cause(caught.value)
 
 
@@ -612,7 +597,7 @@ def test_too_large_an_answer_says_so() -> None:
 
 def test_an_answer_of_the_largest_size_is_read() -> None:
     with Peer(http(b"x" * LIMITS.size)) as peer:
-        assert len(way_out().get(peer.url).content) == LIMITS.size
+        assert len(way_out().ask("GET", peer.url).content) == LIMITS.size
 
 
 @pytest.mark.parametrize(
@@ -639,7 +624,7 @@ def test_a_larger_answer_is_refused(answer: bytes) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
     with Peer(speak) as peer, pytest.raises(AnswerTooLarge):
-        way_out().get(peer.url)
+        way_out().ask("GET", peer.url)
 
 
 @pytest.mark.parametrize(
@@ -674,9 +659,9 @@ def test_a_broken_answer_is_an_error_of_requests(answer: bytes) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
     with Peer(speak) as peer, pytest.raises(requests.RequestException):
-        way_out().get(peer.url)
+        way_out().ask("GET", peer.url)
 
 
 def test_nobody_there_is_an_error_of_requests() -> None:
     with pytest.raises(requests.ConnectionError):
-        way_out().get(f"http://127.0.0.1:{free_port()}")
+        way_out().ask("GET", f"http://127.0.0.1:{free_port()}")

@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests import Response, Session
+from requests import Response
 
-from .transport import Limits, Transport, cause, equip
+from .transport import Limits, Transport, cause
 
 # Gunicorn's graceful timeout (30 s) is longer than the whole call.
 LIMITS = Limits(connect=4, whole=20, size=64 * 1024)
@@ -88,9 +88,8 @@ class ExecClient:
     ) -> None:
         self.base_url = base_url
         self.studio_hosts = studio_hosts
-        self._session = Session()
-        equip(self._session, transport)
-        self._session.headers["Authorization"] = f"Bearer {api_key}"
+        self._transport = transport
+        self._headers = {"Authorization": f"Bearer {api_key}"}
 
     def create_scenario_studio_session(self, user_email: str, prompt: str, request_id: str) -> ExecSession:
         """POST /scenario-studio. The same `request_id` returns the same session. Raises `ExecError`."""
@@ -110,9 +109,7 @@ class ExecClient:
 
     def _call(self, method: str, path: str, body: object) -> Response:
         try:
-            response = self._session.request(
-                method, f"{self.base_url}{path}", json=body, allow_redirects=False, timeout=LIMITS.whole
-            )
+            response = self._transport.ask(method, f"{self.base_url}{path}", self._headers, json=body)
         except requests.RequestException as error:
             raise ExecUnavailable(cause(error)) from None
         if response.status_code != 200:

@@ -19,10 +19,10 @@ from joserfc import jws, jwt
 from joserfc.errors import InvalidKeyCurveError, JoseError, KeyParameterError, UnsupportedAlgorithmError
 from joserfc.jwk import JWKRegistry, Key
 from joserfc.jws import JWSRegistry
-from requests import RequestException, Response, Session
+from requests import RequestException, Response
 
 from .addresses import origin_of
-from .transport import Limits, Transport, cause, equip
+from .transport import Limits, Transport, cause
 
 log = logging.getLogger(__name__)
 
@@ -269,10 +269,9 @@ class Issuer:
         failed, why = self._failures.get(address, (float("-inf"), ""))
         if monotonic() < failed + LEFT_ALONE:
             raise ProviderUnavailable(f"{why} (remembered for {LEFT_ALONE} s)", why)
-        with self._turn(), Session() as http:
-            equip(http, self._transport)
+        with self._turn():
             try:
-                answer = http.request(method, address, allow_redirects=False, **asked)
+                answer = self._transport.ask(method, address, **asked)
             except RequestException as error:
                 self._failures[address] = (monotonic(), cause(error))
                 raise ProviderUnavailable(cause(error)) from None

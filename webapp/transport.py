@@ -22,10 +22,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
-from requests import PreparedRequest, RequestException, Response, Session
+from requests import PreparedRequest, Request, RequestException, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ProxyError, ReadTimeout
+from requests.utils import default_headers
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
@@ -39,6 +40,7 @@ from urllib3.exceptions import (
 from .addresses import Exemption, goes_direct
 
 LOOK_UPS = 4  # names looked up at once
+HEADERS = dict(default_headers())
 
 
 @dataclass(frozen=True)
@@ -300,6 +302,19 @@ class Transport(HTTPAdapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401, ARG002
         conn.cert_reqs = "CERT_REQUIRED"  # by the shared context; there is nothing to load
 
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        **body: Any,  # noqa: ANN401  # as requests takes it
+    ) -> Response:
+        """Ask once: nothing is followed, no cookie kept. Raises `requests.RequestException`.
+
+        Without requests' own `Session`, which merges at each call what none of ours has.
+        """
+        return self.send(Request(method, url, {**HEADERS, **(headers or {})}, **body).prepare())
+
     def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
         """Send and read the whole answer within the limits. Raises `requests.RequestException`."""
         direct = self.proxy is None or goes_direct(request.url or "", self.exemptions)
@@ -327,16 +342,6 @@ class Transport(HTTPAdapter):
         finally:
             raw.close()  # after a complete answer the connection is back in the pool already
         return bytes(body)
-
-    def close(self) -> None:
-        """Keep the connections: sessions come and go, this adapter stays."""
-
-
-def equip(session: Session, transport: Transport) -> None:
-    """Let every call of `session` go through `transport`, and nothing come from the environment."""
-    session.trust_env = False
-    session.mount("https://", transport)
-    session.mount("http://", transport)
 
 
 def cause(error: RequestException) -> str:
@@ -416,10 +421,8 @@ def fetch(
     headers: Mapping[str, str] | None = None,
 ) -> Fetched:
     """Ask once, following no redirect. Raises `Unreachable`."""
-    with Session() as http:
-        equip(http, transport)
-        try:
-            answer = http.request(method, url, data=form, headers=headers, allow_redirects=False)
-        except RequestException as error:
-            raise Unreachable(cause(error)) from None
+    try:
+        answer = transport.ask(method, url, headers, data=form)
+    except RequestException as error:
+        raise Unreachable(cause(error)) from None
     return Fetched(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
