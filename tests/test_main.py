@@ -1,5 +1,8 @@
 """`python -m webapp erase`, as an operator runs it: a process of its own, settings from the environment."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -245,3 +248,14 @@ def test_backup_copies_the_database_while_it_is_in_use(
     assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
     again = shell.run("backup", str(tmp_path / "copy.db"))
     assert "exists: name a file that does not" in again.stderr
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(shell: Shell) -> None:
+    """As in `python -m webapp show … | head`."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "webapp", "show", "--person", DANA]
+    where = {"cwd": shell.directory, "env": shell.environment}
+    with os.fdopen(writes, "wb") as gone:
+        done = subprocess.run(command, **where, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, "Broken" in done.stderr, "Traceback" in done.stderr) == (0, False, False)

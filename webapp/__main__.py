@@ -1,6 +1,8 @@
 """`python -m webapp …`: what an operator does by hand."""
 
 import argparse
+import os
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -19,13 +21,21 @@ def main() -> None:
     settings = Settings()
     try:
         if arguments.command == "backup":
-            print(_backup(Database(settings.database_url.get_secret_value()), arguments.file))
+            _say(_backup(Database(settings.database_url.get_secret_value()), arguments.file))
         else:
             store = _store(settings)
             with closing(store.database):
-                print(_do(arguments, settings, store))
+                _say(_do(arguments, settings, store))
     except StoreUnavailable as error:
         raise SystemExit(f"DATABASE_URL: {error}") from None
+
+
+def _say(text: str) -> None:
+    """Print it; whoever reads may have seen enough (`… | head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +66,7 @@ def _check(*, in_json: bool) -> int:
         checks = [*check.run(settings, exec_client(settings), way_out(settings, issuer.LIMITS))]
     except InvalidSettings as error:
         checks = [check.of_setting(problem) for problem in error.problems]
-    print(check.as_json(checks) if in_json else check.report(checks))
+    _say(check.as_json(checks) if in_json else check.report(checks))
     return 0 if check.is_ok(checks) else 1
 
 
