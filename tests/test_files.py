@@ -331,8 +331,80 @@ def test_encodings_of_plain_files(encoding: str) -> None:
     assert text_of("Café über “alles”\r\nzwei".encode(encoding), "a.txt") == "Café über “alles”\nzwei"
 
 
-def test_a_japanese_text_of_windows_is_read() -> None:
-    assert text_of("商談メモ：株式会社サンプル".encode("cp932"), "a.txt") == "商談メモ：株式会社サンプル"
+WRITTEN = {
+    "Встреча с клиентом Глобекс\nЦель: продлить договор на два года, скидка не больше 10 %.": [
+        "cp1251",
+        "koi8_r",
+        "cp866",
+    ],
+    "고객 미팅 메모: 글로벡스\n목표: 10% 이상 할인하지 않고 계약을 2년 연장한다.": ["cp949", "euc_kr"],
+    "商談メモ：株式会社サンプル\n目的：値引きを10%以内に抑えて、契約を更新してもらう。": [
+        "cp932",
+        "euc_jp",
+        "iso2022_jp",
+    ],
+    "客户会议记录：格罗贝克斯公司\n目标：在不超过百分之十的折扣下，把合同续签两年。": ["gb18030"],
+    "客戶會議記錄：格羅貝克斯公司\n目標：在不超過百分之十的折扣下，把合約續簽兩年。": ["big5"],
+    "Spotkanie z klientem Globex\nCel: przedłużyć umowę o dwa lata i nie dać więcej niż 10% zniżki.": [
+        "cp1250",
+        "iso8859_2",
+    ],
+    "Συνάντηση με τον πελάτη\nΣτόχος: να ανανεωθεί η σύμβαση για δύο χρόνια.": ["cp1253", "iso8859_7"],
+    "Müşteriyle görüşme\nAmaç: sözleşmeyi iki yıl uzatmak ve %10’dan fazla indirim vermemek.": ["cp1254"],
+    "פגישה עם הלקוח\nמטרה: לחדש את החוזה לשנתיים בלי הנחה.": ["cp1255"],
+    "اجتماع مع العميل\nالهدف: تجديد العقد لمدة سنتين دون خصم كبير.": ["cp1256"],
+    "Gespräch mit dem Kunden „Globex“\nZiel: höchstens 10 % Nachlass – möglichst weniger.": [
+        "cp1252",
+        "mac_roman",
+        "utf-16-le",
+        "utf-16-be",
+        "utf-32-le",
+        "utf-32",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [(text, name) for text, names in WRITTEN.items() for name in names]
+)
+def test_a_text_is_read_that_says_nothing_of_its_encoding(text: str, encoding: str) -> None:
+    assert text_of(text.encode(encoding), "a.txt") == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8_r", "cp866", "iso2022_jp", "cp949", "cp1250"])
+def test_a_mails_head_is_in_the_encoding_of_its_body(encoding: str) -> None:
+    text = next(text for text, names in WRITTEN.items() if encoding in names)
+    subject, _, body = text.partition("\n")
+    sent = f"Subject: {subject}\nFrom: Dana\n\n{body}"
+    assert text_of(sent.encode(encoding), "a.eml") == sent
+
+
+def test_what_windows_writes_is_called_latin_1_by_many() -> None:
+    heads = ("Content-Type: text/plain; charset=iso-8859-1",)
+    assert text_of(mail("“Nein” – 5 €", *heads, encoding="cp1252"), "a.eml").endswith("\n\n“Nein” – 5 €")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Niccolò Verità",
+        "Il cliente è contento.",
+        "José García",
+        "Begoña Peña",
+        "La réunion est à 14 h.",
+        "Straße 5",
+    ],
+)
+def test_a_few_accents_in_a_short_text_are_western(text: str) -> None:
+    assert text_of(text.encode("cp1252"), "a.txt") == text
+
+
+def test_accents_far_down_in_a_long_text_tell_its_encoding() -> None:
+    text = (
+        "They want ten per cent.\n" * 20_000
+        + "Cel: przedłużyć umowę o dwa lata i nie dać więcej niż 10% zniżki."
+    )
+    assert text_of(text.encode("cp1250"), "a.txt") == text
 
 
 # Transcripts

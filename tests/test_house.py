@@ -46,6 +46,7 @@ HOMES = {
     "alembic": {"env", "store", "versions"},
     "authlib": {"oidc"},
     "brotli": {"static_files"},
+    "chardet": {"file_text"},
     "cryptography": {"authorities"},
     "docx": {"file_text"},
     "icalendar": {"file_text"},

@@ -149,19 +149,59 @@ BEGINNINGS = {
 MAIL_HEAD = re.compile(r"(?:from \S+ [^\n]*\n|>from [^\n]*\n)?[\x21-\x39\x3b-\x7e]+:")
 
 
-def decode(data: bytes) -> str:
-    """Return plain text: UTF-8, UTF-16 or UTF-32 by its mark, else as Windows writes it."""
+def decode(data: bytes, whole: bytes = b"") -> str:
+    """Return plain text: by its mark, as UTF-8, or in the encoding that it, or the whole of it, reads best in."""
     for mark, encoding in MARKS.items():
         if data.startswith(mark):
             return plain(data[len(mark) :].decode(encoding, "replace"))
-    half = len(data[:2000]) // 2
-    for encoding, zeros in (("utf-16-le", data[1:2000:2]), ("utf-16-be", data[:2000:2])):
-        if half > 4 and zeros.count(0) > half * 0.7:
-            return plain(data.decode(encoding, "replace"))
-    for encoding in ("utf-8", "cp1252", "cp932"):  # the last is Japanese Windows'
+    if b"\0" not in data and b"\x1b$" not in data:  # UTF-16 and ISO-2022-JP may pass for UTF-8
         with suppress(UnicodeDecodeError):
-            return plain(data.decode(encoding))
-    return plain(data.decode("cp1252", "replace"))
+            return plain(data.decode())
+    return plain(data.decode(likely_encoding(whole or data), "replace"))
+
+
+def likely_encoding(data: bytes) -> str:
+    """Return what a text without a mark is written in; in doubt, what Windows writes in the West.
+
+    chardet ranks encodings by pairs of bytes: a few French accents may be Greek or Cyrillic to it. What the words
+    would look like tells these apart.
+    """
+    import chardet
+
+    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    sample = (data if b"\0" in data or not lines else b"\n".join(lines))[:SAMPLE]
+    eras = chardet.EncodingEra
+    usual = eras.MODERN_WEB | eras.LEGACY_ISO | eras.LEGACY_MAC | eras.DOS
+    likely = dict.fromkeys(("cp932", "cp1252"), 0.0)  # Japanese, where all else fails: one word in kana
+    for one in chardet.detect_all(sample, ignore_threshold=True, compat_names=False, encoding_era=usual):
+        found = one["encoding"] or "cp1252"
+        name = WINDOWS.get(found, found)
+        likely[name] = max(likely.get(name, 0.0), one["confidence"] * sense(sample.decode(name, "replace")))
+    likely["cp1252"] *= 1.4 if sum(byte > 127 for byte in sample) > 3 else 5
+    return max(likely, key=lambda name: likely[name])
+
+
+def in_charset(data: bytes, charset: str | None) -> str:
+    """Return a text in the encoding that it is said to be in, if it can be."""
+    if charset:
+        with suppress(LookupError, UnicodeDecodeError):
+            return data.decode(WINDOWS.get(charset.lower(), charset))
+    return decode(data)
+
+
+def sense(text: str) -> float:
+    """Return how many of the words that are not ASCII could be words, from 0 to 1."""
+    words = [word for word in text.split() if not word.isascii()]
+    return sum(not ODD.search(word) for word in words) / len(words) if words else 1
+
+
+SAMPLE = 20_000  # bytes
+# Windows has quotation marks where these have controls, and what says that it is in the one is in the other.
+WINDOWS = {"iso8859-1": "cp1252", "iso-8859-1": "cp1252"}
+ODD = re.compile(  # no letters at all, two alphabets in one word, a capital or a sign between letters
+    "[\x80-\x9f\ue000-\uf8ff\u2500-\u25ff\ufffd]|[A-Za-z][\u0370-\u06ff]|[\u0370-\u06ff][A-Za-z]"
+    "|[a-zß-öø-ÿα-ωа-я][À-ÖØ-ÞŒŠŽŸΑ-ΩА-ЯЂ-Џ]|[^\\W\\d_][¡-©«-´¶¸¹»-¿×÷†‡‰‹›€„‚ƒˆ˜≈≠≤≥∞√∫][^\\W\\d_]"
+)
 
 
 def plain(text: str) -> str:
@@ -254,7 +294,7 @@ def first(entry: Any, name: str) -> str:  # noqa: ANN401
     value = value[0] if isinstance(value, list) else value
     text = str(value)
     if getattr(value, "params", {}).get("ENCODING", "").upper() == "QUOTED-PRINTABLE":  # vCalendar 1.0
-        text = decode(quopri.decodestring(text.encode()))
+        text = in_charset(quopri.decodestring(text.encode()), value.params.get("CHARSET"))
     return text.strip()
 
 
@@ -410,16 +450,15 @@ def read_mail(data: bytes) -> str:
 
 
 def parsed(data: bytes) -> EmailMessage:
+    def head_as_written(name: str, value: str) -> BaseHeader:
+        """Return one line of a head. Where it holds letters as they are, all of the mail tells their encoding."""
+        raw = value.encode("utf-8", "surrogateescape")
+        return REGISTRY(name, value if value.isascii() and "\x1b" not in value else decode(raw, whole=data))
+
     return message_from_bytes(data, policy=policy.default.clone(header_factory=head_as_written))
 
 
 REGISTRY = HeaderRegistry()
-
-
-def head_as_written(name: str, value: str) -> BaseHeader:
-    """Return one line of a head. What holds letters as they are may be in any encoding, as a body may."""
-    raw = value.encode("utf-8", "surrogateescape")
-    return REGISTRY(name, value if value.isascii() else decode(raw))
 
 
 def mail_text(mail: Part, depth: int = 0) -> str:
@@ -479,11 +518,7 @@ def payload(part: Part) -> bytes:
 
 
 def content(part: Part) -> str:
-    raw = payload(part)
-    try:
-        return raw.decode(part.get_content_charset() or "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        return decode(raw)
+    return in_charset(payload(part), part.get_content_charset())
 
 
 def flowed(part: Part) -> str:
