@@ -190,6 +190,78 @@ def agenda(*lines: str) -> str:
     )
 
 
+SPANISH = (
+    "──────────\\nAna Gil le está invitando a una reunión de Zoom programada.\\n\\nUnirse a la reunión Zoom\\n"
+    "https://us06web.zoom.us/j/845?pwd=a\\n\\nID de reunión: 845 1234 5678\\nCódigo de acceso: 482913\\n\\n---\\n\\n"
+    "Móvil con un toque\\n+34917873431\\,\\,845#\\,\\,\\,\\,*482# España\\n\\n---\\n\\nMarcar según su ubicación\\n"
+    "• +34 917 873 431 España\\n\\nEncuentre su número local: https://us06web.zoom.us/u/k\\n\\nUnirse mediante SIP\\n"
+    "• 84512345678@zoomcrc.com\\n"
+)
+PORTUGUESE = (
+    "Ana Souza está convidando você para uma reunião Zoom agendada.\\n\\nEntrar na reunião Zoom\\n"
+    "https://us02web.zoom.us/j/899?pwd=q\\n\\nSenha de acesso: 123456\\n\\nDispositivo móvel de um toque\\n"
+    "+551147009668\\,\\,899#\\,\\,\\,\\,*123456# Brasil\\n\\nDiscar pelo seu local\\n• +55 11 4700 9668 Brasil\\n"
+)
+JAPANESE = (
+    "佐藤 花子さんがあなたを予約されたZoomミーティングに招待しています。\\n\\nZoomミーティングに参加する\\n"
+    "https://us02web.zoom.us/j/8?pwd=z\\n\\nミーティングID: 812 3456 7890\\nパスコード: 123456\\n"
+)
+ITALIAN = (
+    "Partecipa con Google Meet: https://meet.google.com/a-b-c\\nOppure componi il numero: (IT) +39 02 8732 3232 "
+    "codice: 123456789#\\nAltri numeri di telefono: https://tel.meet/a-b-c?pin=1\\n\\n"
+    "Scopri di più su Meet all'indirizzo: https://support.google.com/a/users/answer/9282720\\n"
+)
+GERMAN = (
+    "-- Text nicht löschen oder ändern. --\\n\\nWenn es Zeit ist\\, treten Sie Ihrem Webex-Meeting hier bei.\\n\\n"
+    "Meeting beitreten\\nhttps://acme.webex.com/j.php?MTID=m9\\n\\nWeitere Methoden zum Beitreten:\\n\\n"
+    "Mit Meeting-Kennnummer beitreten\\nMeeting-Kennnummer (Zugriffscode): 2790 111 2222\\nMeeting-Passwort: xYz\\n\\n"
+    "Über Telefon beitreten\\n+49-619-6781-9736 Germany Toll\\n"
+)
+RECORDED = (
+    "-- Do not delete or change any of the following text. --\\n\\n\\nWhen it's time\\, join your Webex meeting here.\\n"
+    "\\n\\nJoin meeting\\nhttps://acme.webex.com/j.php?MTID=m\\n\\nMore ways to join:\\n\\nJoin from the meeting link\\n"
+    "https://acme.webex.com/j.php?MTID=m\\n\\nIMPORTANT NOTICE: Please note that this Webex service allows audio and other "
+    "information sent during the session to be recorded\\, which may be discoverable in a legal matter.\\n"
+)
+ONE_TOUCH = (
+    "https://meet.goto.com/513\\n(For supported devices\\, tap a one-touch number below to join instantly.)\\n"
+    "United States (Toll Free): 1 866 899 4679\\n- One-touch: tel:+18668994679\\,\\,513#\\n"
+    "Joining from a video-conferencing room or system?\\nMeeting ID: 513-271-333\\n"
+)
+
+
+@pytest.mark.parametrize(
+    "joining",
+    [SPANISH, PORTUGUESE, JAPANESE, ITALIAN, GERMAN, RECORDED, ONE_TOUCH],
+    ids=["spanish", "portuguese", "japanese", "italian", "german", "recorded", "one-touch"],
+)
+def test_what_one_joins_by_goes_off_whatever_the_language(joining: str) -> None:
+    event = f"SUMMARY:Call\nDESCRIPTION:1. Price\\n2. Term\\n\\n{joining}\\nBring: churn numbers."
+    rest = re.sub(r"\n+", "\n", text_of(calendar(event), "a.ics"))
+    assert rest == "Subject: Call\n1. Price\n2. Term\nBring: churn numbers."
+
+
+def test_what_stands_right_above_a_link_stays_unless_it_names_it() -> None:
+    lines = [
+        "Let us talk about the price",
+        "https://us02web.zoom.us/j/812",
+        "",
+        "Ask for their password policy: who?",
+    ]
+    text = text_of(calendar("SUMMARY:Call\nDESCRIPTION:" + "\\n".join(lines)), "a.ics")
+    assert text == "Subject: Call\n\nLet us talk about the price\n\nAsk for their password policy: who?"
+
+
+def test_what_exchange_and_zimbra_put_above_an_agenda_goes_off() -> None:
+    copy = "Objet : Call\\nLieu : Salle Bleue\\n\\n*~*~*~*~*~*~*~*~*~*\\n\\n"
+    assert text_of(calendar(f"SUMMARY:Call\nDESCRIPTION:{copy}Price"), "a.ics") == "Subject: Call\n\nPrice"
+
+
+def test_an_answer_to_an_invitation_gives_its_comment() -> None:
+    answer = calendar("SUMMARY:Call\nCOMMENT:Only if the CFO comes", method="REPLY")
+    assert text_of(answer, "a.ics") == "Subject: Call\nComment: Only if the CFO comes"
+
+
 def test_an_agenda_below_a_link_stays() -> None:
     lines = [
         "- Join forces on the bid",
@@ -231,6 +303,7 @@ def test_what_other_programs_add_to_an_invitation_goes_off() -> None:
     ("location", "place"),
     [
         ("Microsoft Teams-Besprechung\\; Raum 5", "Raum 5"),
+        ("Reunión de Microsoft Teams\\; Sala 5", "Sala 5"),
         ("NYC-5 (8)\\, https://meet.google.com/a-b-c", "NYC-5 (8)"),
         ("Café\\n12 Rue de la Gare\\, Lyon", "Café, 12 Rue de la Gare, Lyon"),
     ],
@@ -292,6 +365,8 @@ def test_numbers_far_from_a_link_stay() -> None:
             "every 2 months, until Thursday, 31 December 2026",
         ),
         ("FREQ=MONTHLY;BYDAY=1MO", "every month on the first Monday"),
+        ("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1", "every month on the last weekday"),
+        ("FREQ=WEEKLY;BYDAY=MO,WE,FR", "every week on Monday, Wednesday and Friday"),
         ("FREQ=DAILY", "every day"),
     ],
 )

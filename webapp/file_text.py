@@ -266,13 +266,19 @@ def event_text(event: Any, *, cancelled: bool) -> str:  # noqa: ANN401  # icalen
         "Where": place(first(event, "LOCATION")),
         "Organiser": next(people(event, "ORGANIZER"), ""),
         "People": listed(people(event, "ATTENDEE")),
+        "Comment": first(event, "COMMENT"),
         "Status": "cancelled" if cancelled or first(event, "STATUS") == "CANCELLED" else "",
     }
     head = "\n".join(f"{label}: {' '.join(value.split())}" for label, value in lines.items() if value.strip())
     agenda = first(event, "DESCRIPTION") or unescaped(first(event, "X-ALT-DESC"))
     if HTML.search(agenda):
         agenda = from_html(agenda.replace("\n", "<br>"))  # Google mixes both
+    agenda = COPIED.sub("", agenda.replace("\r\n", "\n"))
     return f"{head}\n\n{joined_off(agenda)}".strip()
+
+
+# Exchange and Zimbra put subject, time and place above the agenda once more, and this line below them.
+COPIED = re.compile(r"\A(?:.*\n){0,40}?(?:\*~){5,}\*?\s*")
 
 
 def place(text: str) -> str:
@@ -281,7 +287,9 @@ def place(text: str) -> str:
     return ", ".join(line for line in lines if line and not PROGRAM.match(line))
 
 
-PROGRAM = re.compile(r"(?i)(?:réunion )?(?:microsoft teams|zoom meeting|google meet|webex)\b")
+PROGRAM = re.compile(
+    r"(?i)(?:(?:réunion|reunión|reunião|riunione|spotkanie|собрание|schůzka)(?: [a-zв]{1,2})?(?: aplikac\w+)? )?(?:microsoft teams|zoom meeting|google meet|webex)\b"
+)
 
 
 def unescaped(text: str) -> str:
@@ -346,8 +354,13 @@ def repeats(rule: Any) -> str:  # noqa: ANN401
     unit = UNITS.get(str(rule.get("FREQ", [""])[0]).upper(), "time")
     step = int(rule.get("INTERVAL", [1])[0])
     words = f"every {unit}" if step == 1 else f"every {step} {unit}s"
-    days = [which_day(str(one).upper()) for one in rule.get("BYDAY", [])]
-    words += f" on {' and '.join(filter(None, days))}" if any(days) else ""
+    days = [name for name in (which_day(str(one).upper()) for one in rule.get("BYDAY", [])) if name]
+    if days:
+        named = (
+            "weekday" if days == WEEKDAYS else " and ".join(filter(None, (", ".join(days[:-1]), days[-1])))
+        )
+        which = ORDER.get(str(rule.get("BYSETPOS", [""])[0]))
+        words += f" on the {which} {named}" if which else f" on {named}"
     words += f", {rule['COUNT'][0]} times" if "COUNT" in rule else ""
     return words + (f", until {day(rule['UNTIL'][0])}" if "UNTIL" in rule else "")
 
@@ -369,6 +382,7 @@ DAYS = {
     "SA": "Saturday",
     "SU": "Sunday",
 }
+WEEKDAYS = list(DAYS.values())[:5]
 
 
 # Captions and transcripts
@@ -928,7 +942,7 @@ ADDRESS = re.compile(r"<?\[?(?:https?://|tel:|sips?:|www\.)[^\s<>\]]+\]?>?", re.
 MEETING_HOSTS = re.compile(
     r"(?i)teams\.(?:microsoft|live)\.com|dialin\.|aka\.ms/|\bzoom(?:gov)?\.(?:us|com)|meet\.google\.com|tel\.meet"
     r"|webex\.com|goto(?:meeting|meet)?\.(?:com|me)|meet\.jit\.si|whereby\.com|chime\.aws|facetime\.apple\.com"
-    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|calendly\.com/(?:events|cancellations|reschedulings)|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
+    r"|join\.skype\.com|meet\.lync\.com|bluejeans\.com|ringcentral\.com|8x8\.vc|dialpad\.com/|telemost\.yandex|meeting\.tencent\.com|voovmeeting\.com|vc\.(?:feishu\.cn|larksuite\.com)|calendly\.com/(?:events|cancellations|reschedulings)|support\.google\.com/a/users|^<?\[?(?:tel|sips?):"
 )
 VALUE = (
     r"(?:\ ?\([^)]{0,40}\))?[\W\d]{0,60}\S{0,40}"  # a number or one word: what is longer is said to people
@@ -944,11 +958,11 @@ MACHINERY = re.compile(
     | (?:join|click\ here\ to\ join|tap\ to\ join|when\ it's\ time,\ join|to\ join\ the|rejoindre|únete|unirse|ingresar|hier\ klicken|klicken\ sie\ hier|cliquez\ ici|haga\ clic)\b.{{0,40}}{THINGS}.{{0,80}}
     | (?:jetzt\ )?an\ der\ besprechung\ teilnehmen
     | (?:web)?(?:meeting|webinar|conference|video|(?:phone|video)\ conference|besprechungs-|telefonkonferenz-)[ -]?(?:id|number|link|kennung)\b{VALUE}
-    | meeting\ (?:chairperson\ )?(?:password|pin)\b{VALUE}(?:\ .{{0,20}}when\ dialing\b.*|\ \([^)]{{0,40}}\))? | [^:\n]{{0,40}}\bid\b[^:\n]{{0,30}}:[\W\d]{{9,40}} | meeting-?id\b{VALUE} | id\ de\ (?:la\ )?réunion\b{VALUE} | vidéo\ id\b{VALUE}
+    | meeting\ (?:chairperson\ )?(?:password|pin)\b{VALUE}(?:\ .{{0,20}}when\ dialing\b.*|\ \([^)]{{0,40}}\))? | [^:：\n]{{0,40}}(?<![a-z])id(?![a-z])[^:：\n]{{0,30}}[:：][\W\d]{{9,40}} | meeting-?id\b{VALUE} | id\ de\ (?:la\ )?réunion\b{VALUE} | vidéo\ id\b{VALUE}
     | (?:pass(?:code|word)|kennwort|kenncode|code\ secret|access\ code|zugangscode|host\ key|tenant\ key|mandantenschlüssel|pin)\ ?(?:\([^)]{{0,40}}\))?\ ?:{VALUE}
     | .{{0,160}}\bpin\b[^:\n]{{0,20}}:\ ?\d[\d\ ]{{2,20}}\# | one\ tap\ mobile.* | or\ (?:iphone|telephone)\b.{{0,20}} | otherwise,\ to\ join\ by\ phone.* | to\ view\ more\ phone\ numbers.* | dial(?:[ -]?in)?(?:\ ?\(.{{0,90}}|[\W\d]*(?:[\w.]{{0,30}}@[\w.]{{1,60}})?|\ (?:by|in|from|your|using|sip|numbers?|info|details)\b.{{0,90}}) | per\ telefon\ einwählen.*
     | or\ (?:dial|call)\b.{{0,90}} | call-in\b.{{0,60}} | call\ in\ \(.{{0,60}} | (?:find|lokale?)\ (?:a|your)?\ ?(?:local\ )?(?:number|nummer).*
-    | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)\ ?numbers?\b.* | international\ numbers.* | toll[ -]free.*
+    | (?:more|global|additional|international)\ (?:phone|call-in|dial-in|access)\ ?numbers?\b.* | international\ numbers.* | toll[ -]free.* | globale\ einwahlnummern.* | \(for\ supported\ devices,\ tap\b.* | joining\ from\ a\ video-conferencing\ room\b.*
     | for\ organizers.* | für\ organisatoren.* | meeting\ options.* | besprechungsoptionen.* | options\ de\ réunion.* | reset\ (?:dial-in\ )?pin.*
     | learn\ more(?:\ about\ meet\b.{{0,90}}|\ ?\|.{{0,90}})? | weitere\ infos(?:\ ?\|.*)? | alternate\ vtc\b.{{0,60}}
     | (?:you\ can\ also\ dial|view\ more\ ways\ to\ join|please\ do\ not\ edit\ this\ section|more\ joining\ options|video\ call\ link|google\ meet\ joining\ info).*
@@ -962,11 +976,38 @@ MACHINERY = re.compile(
     )[\W_]*"""
 )
 DIALLED = re.compile(
-    r"(?=.{0,80}[+#]|\D{0,40}(?:\d{3}[ .-]){2}\d{4}\b|\D{0,40}(?:\d{1,3}\.){3}\d|\W{0,9}(?:\d{6,20}@|(?:tel|phone|mobile)\b))(?i:[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#+-]{6,}\D{0,60}(?:#.*)?)"
+    r"(?=.{0,80}[+#]|\D{0,40}(?:1[ -])?(?:\d{3}[ .-]){2}\d{4}\b|\D{0,40}(?:\d{1,3}\.){3}\d|\W{0,9}(?:\d{6,20}@|(?:tel|phone|mobile)\b))(?i:[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+|1[ -]\(?\d{3}))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#+-]{6,}\D{0,60}(?:#.*)?)"
 )
 FAR = 40  # lines after a link for joining; no invitation is longer
 FRAME = re.compile(r"(?:>\s?)*(?:_{60,}|-::~[:~]{20,}-?|[~:\-]{30,})")
-RULES = re.compile(r"[-_~=*:.…\s]{3,}")
+RULES = re.compile(r"[-_~=*:.…─━—\s]{3,}")
+# What these programs say in whatever language: by where it stands, and by the words that no sentence does without.
+CODE_WORDS = (
+    "pass(?:code|wor[dt])|contraseña|código|senha|mot de passe|code (?:secret|d'accès)|codice|kenncode|zugriffscode"
+    "|wachtwoord|toegangscode|hasło|kod dostępu|heslo|jelszó|parola|şifre|lösenord|adgangskode|passord|salasana"
+    "|пароль|код доступа|パスコード|パスワード|密码|密碼|암호|비밀번호|סיסמה|رمز المرور|kennnummer|会议号|會議號|회의 ?번호"
+)
+MEETING_WORDS = (
+    r"zoom|webex|\bteams\b|google meet|meeting|réunion|reuni[óã]o?n?\b|riunione|besprechung|vergadering|spotkani|schůzk"
+    "|möte|møte|kokou|встреч|конференци|ミーティング|会議|会议|會議|회의|toplantı|פגישה|اجتماع"
+)
+JOIN_WORDS = (
+    r"\bjoin|unir|únete|ingres|entrar|partecip|deelnem|beitret|teilnehm|rejoind|particip|dołącz|připoj|anslut|delta\b|deltag"
+    "|bli med|liity|присоедин|войти|参加|加入|참가|참여|katıl|הצטרף|انضم"
+)
+INVITE_WORDS = "invit|lädt|convid|nodigt|zapras|приглаша|招待|邀请|邀請|초대|davet"
+PLANNED = "schedul|program|agend|geplan|planif|pianific|zaplan|запланир|安排|予約|予定|예약|planlan"
+JOINING_CODE = re.compile(
+    rf"(?i)[^:：\n]{{0,50}}(?:{CODE_WORDS})[^:：\n]{{0,30}}[:：]\s?(?:[\W\d]{{4,40}}|(?=\S*\d)\S{{3,40}}|(?=[a-z]*[A-Z])\w{{3,20}})"
+)
+CALLED_IN = re.compile(r".{0,80}\+\d[\d ()-]{6,24}\D{2,40}[:：]\s?\d[\d ]{2,20}#.{0,5}")
+INVITED = re.compile(
+    rf"(?i)(?=.*(?<![a-z])(?:zoom|webex|teams))(?=.*(?:{INVITE_WORDS}))(?=.*(?:{PLANNED})).{{10,160}}"
+    r"|.{0,60}\bwebex\b.{0,40}\b(?:here|hier bei|aquí|ici|qui)\W*|-{2,}\s.{5,90}\s-{2,}"
+)
+RECORDED = re.compile(
+    r"(?i).{0,60}:.{0,80}\bwebex\b.{0,200}(?:\brecord|aufge?zeichn|enregistr|\bgraba|registra|gravad|録音|录制).*"
+)
 
 
 def joined_off(text: str) -> str:
@@ -979,26 +1020,51 @@ def joined_off(text: str) -> str:
         return text
     lines = list(without_blocks(lines))
     marks = [at for at, line in enumerate(lines) if is_joining(line)]
-    kept, last = [], -FAR
+    rests = [ADDRESS.sub(lambda link: "" if is_joining(link[0]) else link[0], line) for line in lines]
+    gone, last = [False] * len(lines), -FAR
     for at, line in enumerate(lines):
         while marks and marks[0] <= at:
             last = marks.pop(0)
-        rest = ADDRESS.sub(lambda link: "" if is_joining(link[0]) else link[0], line)
-        ahead = bool(marks) and marks[0] - at <= 4
-        if line.strip() and not is_machinery(line, rest, after=at - last < FAR, before=ahead):
-            kept.append(rest)
-        elif not line.strip():
-            kept.append(line)
-    return "\n".join(kept)
+        ahead = marks[0] - at if marks else FAR
+        invited = ahead <= 8 and INVITED.fullmatch(QUOTED.sub("", line))
+        known = is_machinery(line, rests[at], after=at - last < FAR, before=ahead <= 4)
+        gone[at] = bool(line.strip()) and bool(known or invited)
+    for at in reversed(range(len(lines) - 1)):
+        gone[at] = gone[at] or is_caption(lines, rests, gone, at)
+    return "\n".join(rest for rest, off in zip(rests, gone, strict=True) if not off)
 
 
 def is_machinery(line: str, rest: str, *, after: bool, before: bool) -> bool:
     """Whether nothing of a line is worth keeping; `rest` is what stays without its links."""
     bare = QUOTED.sub("", rest)
-    if rest != line and not re.search(r"\w{3}", bare):
+    if len(bare) > LONGEST_MACHINERY:
+        return False
+    if rest != line and (not re.search(r"\w{3}", bare) or LABEL.fullmatch(bare)):
         return True
-    words = MACHINERY.fullmatch(bare) or RULES.fullmatch(bare)
-    return bool((after or before) and words and bare.strip()) or bool(after and DIALLED.fullmatch(bare))
+    near = MACHINERY.fullmatch(bare) or RULES.fullmatch(bare) or CALLED_IN.fullmatch(bare)
+    below = DIALLED.fullmatch(bare) or JOINING_CODE.fullmatch(bare) or RECORDED.fullmatch(bare)
+    return bool(bare.strip() and (((after or before) and near) or (after and below)))
+
+
+LONGEST_MACHINERY = 1000  # code points
+LABEL = re.compile(r"\W*[^.!?:：\n]{3,70}[:：(]\W*")
+
+
+def is_caption(lines: list[str], rests: list[str], gone: list[bool], at: int) -> bool:
+    """Whether a line only names the links, codes or numbers right below it, which go off."""
+    bare, below = QUOTED.sub("", rests[at]).strip(), QUOTED.sub("", rests[at + 1]).strip()
+    first = at == 0 or not QUOTED.sub("", lines[at - 1]).strip()
+    if not first or not CAPTION.fullmatch(bare) or LISTED.match(bare):
+        return False
+    if gone[at + 1]:
+        numbers = bool(below) and DIALLED.fullmatch(below)
+        return bool(numbers or (MEETING.search(bare) and JOIN.search(bare)))
+    following = next((n for n in range(at + 1, len(lines)) if lines[n].strip()), at)
+    return bool(bare.endswith(":") and JOIN.search(bare) and gone[following])
+
+
+CAPTION = re.compile(r"[^\d.!?,;\n]{4,70}")
+MEETING, JOIN = re.compile(f"(?i){MEETING_WORDS}"), re.compile(f"(?i){JOIN_WORDS}")
 
 
 def without_blocks(lines: list[str]) -> Iterator[str]:
