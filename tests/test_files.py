@@ -270,6 +270,7 @@ def test_an_agenda_below_a_link_stays() -> None:
         "- Password: reset policy for the customer",
         "- PIN: they ask who may change it",
         "- SIP trunk for the customer",
+        "Password for the deck: globex26",
         "- Start the meeting with a joke",
         "- Need help? They always say yes",
         "- 1.200.000 - 1.500.000 EUR",
@@ -587,6 +588,44 @@ def test_names_of_many_shapes_are_speakers(colon: str) -> None:
     ]
 
 
+def test_the_beginning_of_a_sentence_is_no_speaker() -> None:
+    data = cued(
+        "Dana Lee: Hello.", "Priya Shah: Hm.", "So", "about the price: it is high.", "And then: silence."
+    )
+    assert text_of(data, "a.vtt") == (
+        "Dana Lee: Hello.\nPriya Shah: Hm. So about the price: it is high. And then: silence."
+    )
+
+
+def test_where_every_caption_begins_with_a_name_any_name_is_one() -> None:
+    names = ["Room 5.12", "P. Gibbons | Initech", "dana.lee (she/her)", "iPhone von Max", "[SPEAKER_00]"]
+    said_by = [f"{name.strip('[]')}: Yes." for name in names]
+    assert text_of(cued(*(f"{name}: Yes." for name in names)), "a.vtt").split("\n") == said_by
+
+
+@pytest.mark.parametrize("name", ["Speaker 1\n{}|Speaker 2\n{}|Speaker 1\n{}", "(Dana Lee)\n{}|(Priya)\n{}"])
+def test_a_name_on_a_line_of_its_own_is_a_speaker(name: str) -> None:
+    cues = [one.format("Yes.") for one in name.split("|")]
+    text = text_of(cued(*cues, kind="", comma=","), "a.srt")
+    assert text.split("\n") == [one.replace("\n", ": ").replace("(", "").replace(")", "") for one in cues]
+
+
+def test_who_is_not_named_behind_two_arrows_is_somebody_else() -> None:
+    assert text_of(cued(">> DANA: So, price.", ">> Not now.", "Later."), "a.vtt") == (
+        "DANA: So, price.\n>> Not now. Later."
+    )
+
+
+def test_captions_that_grow_are_said_once() -> None:
+    data = cued("Dana: we need", "Dana: we need ten", "Dana: we need ten per cent", "Priya: No.")
+    assert text_of(data, "a.vtt") == "Dana: we need ten per cent\nPriya: No."
+
+
+def test_blank_lines_between_a_captions_parts_are_none() -> None:
+    srt = "1\n\n00:00:01,000 --> 00:00:02,000\n\nDana: Hello.\n\n2\n\n00:00:03,000 --> 00:00:04,000\n\nPriya: Hi.\n"
+    assert text_of(srt.encode(), "a.srt") == "Dana: Hello.\n\nPriya: Hi."
+
+
 @pytest.mark.parametrize("nobody", ["<v >Hm.</v>", "<v  >Hm."])
 def test_what_nobody_known_said_is_put_into_no_other_mouth(nobody: str) -> None:
     said_so = "Dana Lee: Hello.\nUnknown speaker: Hm."
@@ -645,9 +684,30 @@ def test_captions_that_roll_up_are_said_once() -> None:
             "### 00:00:00\nDana Lee: Welcome.\nOmar Okafor: Hi!\n### 00:05:00\nDana Lee: Second topic at 14:00.\n"
             "### Transcription ended after 00:31:14\n*This editable transcript was computer generated and might contain errors.*"
         ),
+        "Dana Lee (00:00):\nWelcome.\n\nOmar Okafor (00:04):\nHi!\n\nDana Lee (01:15):\nSecond topic at 14:00.",
+        "0:00 - **Dana Lee**\n  Welcome.\n0:09 - **Omar Okafor**\n  Hi!\n1:15 - **Dana Lee**\n  Second topic at 14:00.",
+        (
+            "Dana Lee started transcription\n\nDana Lee   0:03\nWelcome.\nOmar Okafor   0:09\nHi!\nDana Lee   1:02:15\n"
+            "Second topic at 14:00.\n\nDana Lee stopped transcription"
+        ),
+        "[03.03.26, 14:03:11] Dana Lee: Welcome.\n03/03/2026, 14:05 - Omar Okafor: Hi!\n[03.03.26, 15:03:11] Dana Lee: Second topic at 14:00.",
         "[Dana Lee] 14:00:03\nWelcome.\n[Omar Okafor] 14:00:05\nHi!\n[Dana Lee] 14:00:09\nSecond topic at 14:00.",
     ],
-    ids=["meet", "brackets", "codes", "otter", "fireflies", "teams", "gong", "docs", "zoom"],
+    ids=[
+        "meet",
+        "brackets",
+        "codes",
+        "otter",
+        "fireflies",
+        "teams",
+        "gong",
+        "docs",
+        "rev",
+        "fathom",
+        "teams-kept",
+        "whatsapp",
+        "zoom",
+    ],
 )
 def test_a_transcript_in_a_text_file_loses_its_time_codes(text: str) -> None:
     spoken = re.sub(r":\s+", ": ", re.sub(r"\n+", "\n", text_of(text.encode(), "a.txt")))

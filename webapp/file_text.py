@@ -23,6 +23,7 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry
 from email.message import EmailMessage, MIMEPart
 from html import unescape
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -414,40 +415,94 @@ def spoken(captions: Iterable[str]) -> Iterator[str]:
     for voice, line in voices(captions):
         if not voice and line == last:  # captions that roll up show each line twice
             continue
+        if last and voice in ("", speaker) and line.startswith(f"{last} "):  # live ones grow word by word
+            paragraph = paragraph.removesuffix(last)
         last = line
         turn = not voice and line.startswith(("-", "–", "—", ">>"))
+        other = turn and line.startswith(">>")  # somebody else, whose name is not known
         ends = len(paragraph) > 400 and paragraph.endswith((".", "?", "!", "…", "。"))
-        if paragraph and ((voice and voice != speaker) or ((ends or turn) and not speaker)):
+        if paragraph and ((voice and voice != speaker) or other or ((ends or turn) and not speaker)):
             yield f"{speaker}: {paragraph}" if speaker else paragraph
             paragraph = ""
-        speaker = voice or speaker
+        speaker = "" if other else voice or speaker
         paragraph = f"{paragraph} {line}".strip()
     if paragraph:
         yield f"{speaker}: {paragraph}" if speaker else paragraph
 
 
 def voices(captions: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Return each line with its speaker, by WebVTT's `<v Dana Lee>` or by a name and a colon."""
-    for caption in captions:
-        unvoiced, *pieces = VOICE.split(caption)  # text, name, text, name, text …
-        known = (unescape(voice).strip() or "Unknown speaker" for voice in pieces[::2])
-        for voice, said in [("", unvoiced), *zip(known, pieces[1::2], strict=True)]:
-            name = voice
-            for line in said.split("\n"):
-                text = " ".join(unescape(TAG.sub("", line)).split())
-                named = None if voice else NAMED.match(text)
-                if named:
-                    name, text = named[1] or named[2], named[3]
-                if text:
-                    yield name, text
+    """Return each line with its speaker: by WebVTT's `<v Dana Lee>`, by a name and a colon or on a line of its own."""
+    cues = [cue for caption in captions if (cue := list(lines_of(caption)))]
+    often = Counter(named(line)[0] for cue in cues for voice, line in cue if not voice)
+    everywhere = len(cues) > 2 and all(not cue[0][0] and PREFIX.match(cue[0][1]) for cue in cues)
+    above = names_above(cues)
+    for cue in cues:
+        name = above.get(cue[0][1], "") if len(cue) > 1 else ""
+        for at, (voice, line) in enumerate(cue[1:] if name else cue):
+            found, rest = ("", line) if voice else named(line)
+            if everywhere and not at and (prefix := PREFIX.match(line)):
+                name, rest = unbracketed(prefix[1]), prefix[2]
+            elif found and (often[found] > 1 or sounds_like_a_name(found)):
+                name = found
+            else:
+                rest = line
+            if rest:
+                yield voice or name, rest
 
 
+def names_above(cues: list[list[tuple[str, str]]]) -> dict[str, str]:
+    """Return the first lines that are names: they stand above several captions, or all captions have such a line."""
+    tops = [
+        cue[0][1]
+        for last, cue in pairwise([[], *cues])
+        # What rolls up stands at the end of the caption before.
+        if len(cue) > 1 and not cue[0][0] and cue[0] not in last[-1:] and TOP.fullmatch(cue[0][1])
+    ]
+    often = Counter(tops)
+    each = len(tops) == len(cues) and (len(often) < len(tops) or all(top[0] in "([" for top in tops))
+    return {top: unbracketed(top) for top in tops if each or often[top] > 1}
+
+
+def unbracketed(name: str) -> str:
+    return re.sub(r"^[\[(](.*)[\])]$", r"\1", name.strip(" :：")).strip()
+
+
+def lines_of(caption: str) -> Iterator[tuple[str, str]]:
+    """Return a caption's lines, each with the voice that it is marked with, or none."""
+    unvoiced, *pieces = VOICE.split(caption)  # text, name, text, name, text …
+    known = (unescape(voice).strip() or "Unknown speaker" for voice in pieces[::2])
+    for voice, said in [("", unvoiced), *zip(known, pieces[1::2], strict=True)]:
+        for line in said.split("\n"):
+            text = " ".join(unescape(TAG.sub("", line)).split())
+            if text:
+                yield voice, text
+
+
+def named(line: str) -> tuple[str, str]:
+    """Return what may be a speaker's name before a line, and the rest of it."""
+    found = NAMED.match(line)
+    return (found[1] or found[2] or found[3], found[4]) if found else ("", line)
+
+
+def sounds_like_a_name(text: str) -> bool:
+    """Whether it could be a name that is said once; "so about the price" is the beginning of a sentence."""
+    words = [
+        word for word in re.findall(r"[^\W\d_][\w'’.-]*", text.partition("(")[0]) if word not in PARTICLES
+    ]
+    return len(words) < 2 or not any(word.islower() for word in words)
+
+
+PARTICLES = frozenset(
+    re.findall(r"\w+", "von van der den de da di do dos del la le el al bin ibn und and of")
+)
+PREFIX = re.compile(r"(?:>>|[-–])?\s*([^:：\n]{1,60}?)(?::\s|：)\s*(\S.*)")
+TOP = re.compile(r"[\[(]?([^\W\d_a-z][^:.!?,;\[\]()\n]{1,50})[\])]?:?")
 VOICE = re.compile(r"<v(?:\.[^\s>]{0,80})?\s+([^<>\n]{0,200})>")
 TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,200}>|</?>|<[\d:.]{5,20}>|\{\\[^}\n]{0,40}\}")
 # Its words begin with capitals where it has the points of "Dr." or "J. P."; what a company adds is in brackets.
 NAMED = re.compile(
     r"(?:>>|[-–])?\s*(?:((?:[^\W\d_][^:：.?!,;<>\[\]()\n]{0,39}|(?:[^\W\d_a-z][\w'’-]{0,24}\.?\s){1,5}[^\W\d_a-z][\w'’-]{0,24})"
-    r"(?:\s?\([^():\n]{1,30}\))?)(?::(?=[\s\u3040-\u9fff\uac00-\ud7af]|$)|：)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])]:?(?=\s\S))\s*(.*)"
+    r"(?:\s?\([^():\n]{1,30}\))?)(?::(?=[\s\u3040-\u9fff\uac00-\ud7af]|$)|：)|[\[(]([^\W\d_a-z][^:?!;<>\[\]()\n]{0,39}[a-z])[\])]:?(?=\s\S)|[\[(]([^\W\d_][^:?!;<>\[\]()\n]{0,39})[\])]:(?=\s\S))\s*(.*)"
 )
 
 
@@ -998,7 +1053,7 @@ JOIN_WORDS = (
 INVITE_WORDS = "invit|lädt|convid|nodigt|zapras|приглаша|招待|邀请|邀請|초대|davet"
 PLANNED = "schedul|program|agend|geplan|planif|pianific|zaplan|запланир|安排|予約|予定|예약|planlan"
 JOINING_CODE = re.compile(
-    rf"(?i)[^:：\n]{{0,50}}(?:{CODE_WORDS})[^:：\n]{{0,30}}[:：]\s?(?:[\W\d]{{4,40}}|(?=\S*\d)\S{{3,40}}|(?=[a-z]*[A-Z])\w{{3,20}})"
+    rf"(?i)[^:：\n]{{0,50}}(?:{CODE_WORDS})(?!\w*\s(?:for|to|für|pour|para|per|voor)\b)[^:：\n]{{0,30}}[:：]\s?(?:[\W\d]{{4,40}}|(?=\S*\d)\S{{3,40}}|(?=[a-z]*[A-Z])\w{{3,20}})"
 )
 CALLED_IN = re.compile(r".{0,80}\+\d[\d ()-]{6,24}\D{2,40}[:：]\s?\d[\d ]{2,20}#.{0,5}")
 INVITED = re.compile(
@@ -1094,33 +1149,48 @@ def is_joining(line: str) -> bool:
 
 
 CODE = r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,3})?"
-RANGE = re.compile(rf"(?m)^(?:\d+\n)?[\[(]?{CODE}[\])]?\s*(?:-->|,|–|-)\s*[\[(]?{CODE}[\])]?.*$\n?")
+RANGE = re.compile(rf"(?m)^(?:\d+\n\s*)?[\[(]?{CODE}[\])]?\s*(?:-->|,|–|-)\s*[\[(]?{CODE}[\])]?.*$\n?")
 CODES = re.compile(CODE)
-BRACKETED = re.compile(rf"(?<![ \t])[ \t]*[\[(]({CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*[-–:](?=\s))?[ \t]?")
+BRACKETED = re.compile(rf"(?<![ \t])[ \t]*[\[(]({CODE}|\d{{1,2}}:\d{{2}})[\])](?:[ \t]*([-–:])(?=\s))?[ \t]?")
 SPELT = re.compile(r"(?m)^(?:\d+ (?:hours?|minutes?|seconds?) ?){1,3}$\n?")  # copied from Teams
 ADDED = re.compile(
-    r"(?m)^(?:Transcribed by https?://otter\.ai/?|(?:#+ )?Transcription ended after [\d:]{4,8}"
+    r"(?m)^(?:Transcribed by https?://otter\.ai/?|(?:#+ )?(?:Transcription|Meeting) ended after [\d:]{4,8}\W{0,4}"
+    r"|.{1,60} (?:started|stopped) transcription"
     r"|\*?This editable transcript was computer generated\b.{0,150})$\n?"
 )
 NAMED_BEFORE = re.compile(rf"(?m)^\[([^\]\n]{{1,60}})\][ \t]+{CODE}[ \t]*$")
-NAMED_BEHIND = re.compile(r"(?m)^\d{1,3}:\d{2}(?::\d{2})? \| ([^|\n]{1,60})$")  # Gong's
+NAMED_BEHIND = re.compile(  # Gong's and Fathom's
+    r"(?m)^\d{1,3}:\d{2}(?::\d{2})? (?:\| (?P<plain>[^|\n]{1,60})|- \*\*(?P<bold>[^*\n]{1,60})\*\*)$"
+)
+STAMP = re.compile(  # of chats: WhatsApp's and Teams'
+    r"(?m)^\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?(?:\s[AP]M)?\]?(?: [-–])? (?=[^\W\d][^:\n]{0,60}:)"
+)
 AT_START = re.compile(rf"(?m)^[ \t]*{CODE}(?:[ \t]+|$\n?)(?:[-–:][ \t]+)?")
 CLOCK = re.compile(
-    r"(?m)^(?:#+ )?(?P<who>[^\W\d][^\n\t:]{1,60}?)?[ \t]*(?P<code>\d{1,2}:\d{2}(?::\d{2})?)[ \t]*$\n?"
+    r"(?m)^(?:#+ )?\**(?P<who>[^\W\d][^\n\t:*]{1,60}?)?\**[ \t]*\*?(?P<code>\d{1,2}:\d{2}(?::\d{2})?)\*?[ \t]*$\n?"
 )
+
+
+def without_code(code: re.Match[str]) -> str:
+    """Return what a code in brackets leaves behind: the colon of the name before it, or what parts two words."""
+    within = code.start() > 0 and code.string[code.start() - 1] != "\n"
+    return "" if not within else ": " if code[2] == ":" else " "
 
 
 def codes_off(text: str) -> str:
     """Return a transcript without its time codes. The times of an agenda stay: it does not begin at 0:00."""
     if len(CODES.findall(text)) > 1:
         text = AT_START.sub("", RANGE.sub("", text))
-    bracketed = BRACKETED.findall(text)
+    bracketed = [code[1] for code in BRACKETED.finditer(text)]
     if len(bracketed) > 1 and (bracketed[0].count(":") > 1 or re.match(r"0?0:", bracketed[0])):
-        text = BRACKETED.sub(
-            lambda code: " " if code.start() and text[code.start() - 1] != "\n" else "", text
-        )
+        text = BRACKETED.sub(without_code, text)
     text = NAMED_BEFORE.sub(r"\1:", ADDED.sub("", text))
-    text = NAMED_BEHIND.sub(r"\1:", text) if len(NAMED_BEHIND.findall(text)) > 1 else text
+    text = (
+        NAMED_BEHIND.sub(lambda name: f"{name['plain'] or name['bold']}:", text)
+        if len(NAMED_BEHIND.findall(text)) > 1
+        else text
+    )
+    text = STAMP.sub("", text) if len(STAMP.findall(text)) > 1 else text
     text = SPELT.sub("", text) if len(SPELT.findall(text)) > 1 else text
     clocks = list(CLOCK.finditer(text))
     begins = next((clock.start() for clock in clocks if re.match(r"0?0:", clock["code"])), len(text))
