@@ -741,6 +741,7 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "2026年3月2日(月) 9:15 Dana Lee <dana@acme.example>:\n\n> ",
         "-----Original Message-----\nFrom: Dana Lee\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
         "________________________________\nFrom: Dana Lee <dana@acme.example>\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
+        "发件人：Dana Lee <dana@acme.example>\n发送时间：2026年3月2日 9:15\n收件人：Omar\n主题：Renewal\n\n",
         "Von: Dana Lee <dana@acme.example>\nGesendet: Montag, 2. März 2026 09:15\nAn: Omar\nBetreff: AW: Renewal\n\n",
         "---------- Forwarded message ---------\nFrom: Dana Lee <dana@acme.example>\nDate: Mon, 2 Mar\nSubject: Renewal\nTo: Omar\n\n",
         "Gesendet: Montag, 2. März 2026 um 09:15 Uhr\nVon: Dana Lee <dana@acme.example>\nAn: Omar\nBetreff: Renewal\n\n",
@@ -757,6 +758,7 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "japanese",
         "original",
         "outlook",
+        "chinese-outlook",
         "german-outlook",
         "forwarded",
         "gmx",
@@ -791,6 +793,11 @@ def test_a_signature_goes_off(end: str) -> None:
 @pytest.mark.parametrize(
     "end",
     [
+        "Mit besten Grüßen aus Hamburg\n\nOmar Okafor\nEinkauf",
+        "С уважением,\nОмар Окафор",
+        "此致\n王小明",
+        "Bonne journée,\nOmar",
+        "--------------------\nオマール\n株式会社サンプル 営業部\nTEL: 03-1234-5678\n--------------------",
         "Omar Okafor\nVP Operations | Acme\n+49 170 1234567",
         "Omar",
         "Gesendet mit der GMX Mail App",
@@ -832,6 +839,50 @@ def test_flowed_lines_are_put_together() -> None:
     body = "A long line that was \nbroken by the program.\nA new one.\n-- \nOmar"
     text = text_of(mail(body, "Content-Type: text/plain; charset=utf-8; format=flowed"), "a.eml")
     assert text.endswith("\n\nA long line that was broken by the program.\nA new one.")
+
+
+def test_flowed_lines_of_a_quotation_are_put_together_as_well() -> None:
+    body = "Yes.\n\n> A long line that was \n> broken.\n>> An older \n> one"
+    text = text_of(mail(body, "Content-Type: text/plain; charset=utf-8; format=flowed"), "a.eml")
+    assert "A long line that was broken.\n" in text
+    assert "An older\n" in text
+    parted = mail("no bud \nget", "Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes")
+    assert text_of(parted, "a.eml").endswith("\n\nno budget")
+
+
+def test_what_signs_a_text_goes_off() -> None:
+    signed = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nThey accept.\n- -- Ten.\n-----BEGIN PGP SIGNATURE-----\n\niQEz\n-----END PGP SIGNATURE-----\n"
+    assert said(signed) == "They accept.\n-- Ten."
+
+
+def test_a_line_that_a_mailbox_marks_is_no_quotation() -> None:
+    data = b"From dana@acme.example Tue Mar  3 10:00:00 2026\n" + mail("Yes.\n>From May on.\nTen.")
+    assert text_of(data, "a.eml").endswith("\n\nYes.\nFrom May on.\nTen.")
+
+
+def parted(kind: str, *bodies: str) -> str:
+    """What stays of a mail in parts, each with its head."""
+    body = "".join(f"--B\n{one}\n" for one in bodies) + "--B--\n"
+    heads = ("MIME-Version: 1.0", f"Content-Type: multipart/{kind}; boundary=B")
+    return text_of(mail(body, *heads), "a.eml").partition("\n\n")[2]
+
+
+def test_all_parts_of_a_mail_are_read_and_of_alternatives_one() -> None:
+    words, page = "Content-Type: text/plain\n\nTen.", "Content-Type: text/html\n\n<p>Or <b>nine</b>.</p>"
+    assert parted("mixed", words, page) == "Ten.\n\nOr nine."
+    assert parted("alternative", words, page) == "Ten."
+    assert parted("alternative", page, words) == "Ten."
+    assert parted("mixed", words, "Content-Type: text/html\n\n<p>Ten.</p>") == "Ten."
+
+
+def test_an_invitation_in_a_mail_says_when_and_its_agenda_once() -> None:
+    event = (
+        calendar("SUMMARY:Call\nDTSTART:20260310T140000Z\nDESCRIPTION:Price").decode().replace("\r\n", "\n")
+    )
+    words, invite = "Content-Type: text/plain\n\nPrice", f"Content-Type: text/calendar\n\n{event}"
+    when = "Subject: Call\nWhen: Tuesday, 10 March 2026, 14:00 (UTC)"
+    assert parted("alternative", words, invite) == f"Price\n\n{when}"
+    assert parted("alternative", words, "Content-Type: text/calendar\n\nbroken") == "Price"
 
 
 PAGE = (

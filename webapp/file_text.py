@@ -231,6 +231,10 @@ def read_plain(data: bytes) -> str:
 
 
 def read_calendar(data: bytes) -> str:
+    return "\n\n".join(without_repetition(events_of(data)))
+
+
+def events_of(data: bytes) -> list[str]:
     import icalendar  # each library only for its kind: they are slow to load
 
     # Some break a line within a character, so lines are put together before they are decoded.
@@ -247,7 +251,7 @@ def read_calendar(data: bytes) -> str:
                 entry.pop(broken, None)
             if entry.name in ("VEVENT", "VTODO", "VJOURNAL"):
                 shown.append(event_text(entry, cancelled=cancelled))  # three loops in one
-    return "\n\n".join(without_repetition(shown))
+    return shown
 
 
 def without_repetition(events: list[str]) -> Iterator[str]:
@@ -512,6 +516,8 @@ NAMED = re.compile(
 def read_mail(data: bytes) -> str:
     if data.startswith(tuple(MARKS)):
         data = decode(data).encode()
+    if data.startswith(b"From "):  # a mailbox marks such lines of a text
+        data = re.sub(rb"(?m)^>(>*From )", rb"\1", data)
     mail = parsed(data.lstrip())
     if not any(mail.keys()):
         raise Refused("mislabelled")
@@ -542,7 +548,15 @@ def mail_text(mail: Part, depth: int = 0) -> str:
     )
     if locked and not inner:
         raise Refused("encrypted")
-    return "\n\n".join(filter(None, (head, body, *inner)))
+    return "\n\n".join(filter(None, (head, body, *invitations(mail, whole=not body), *inner)))
+
+
+def invitations(mail: Part, *, whole: bool) -> Iterator[str]:
+    """Return what a mail invites to; beside a text, which holds the agenda, only when and where."""
+    for part in parts(mail, ["text/calendar"]):
+        with suppress(ValueError, Refused):
+            events = events_of(payload(part))
+            yield from without_repetition(events) if whole else (one.partition("\n\n")[0] for one in events)
 
 
 def header(mail: Part, name: str) -> str:
@@ -571,14 +585,40 @@ def parts(mail: Part, kinds: Iterable[str]) -> Iterator[Part]:
 
 
 def body_of(mail: Part) -> str:
-    """Return what was written: the plain text, or the page where that is empty, or an invitation."""
-    written = "\n\n".join(filter(None, (flowed(part) for part in parts(mail, ["text/plain"]))))
-    if re.search(r"\w", written):
-        return written
-    pages = "\n\n".join(from_html(content(part)) for part in parts(mail, ["text/html"]))
-    if re.search(r"\w", pages):
-        return pages
-    return "\n\n".join(read_calendar(payload(part)) for part in parts(mail, ["text/calendar"]))
+    """Return what was written: of alternatives the plain text, or the page where that is empty; of other parts all."""
+    if mail.get_content_maintype() == "multipart":
+        # What says something once more is an alternative that is not called one.
+        bodies: list[str] = []
+        for part in sorted(mail.iter_parts(), key=lambda part: part.get_content_type() == "text/html"):
+            text = body_of(part)
+            if re.search(r"\w", text) and not any(bare(text) in bare(body) for body in bodies):
+                bodies.append(text)
+        return "\n\n".join(bodies[:1] if mail.get_content_subtype() == "alternative" else bodies)
+    if mail.is_attachment():
+        return ""
+    kind = mail.get_content_type()
+    return (
+        unarmoured(flowed(mail))
+        if kind == "text/plain"
+        else from_html(content(mail))
+        if kind == "text/html"
+        else ""
+    )
+
+
+def bare(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text)
+
+
+def unarmoured(text: str) -> str:
+    """Return a text without the lines that PGP signs it with (RFC 4880, section 7)."""
+    return ARMOUR.sub(lambda signed: re.sub("(?m)^- ", "", signed[1]), text)
+
+
+ARMOUR = re.compile(
+    r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash: .*\n)*\n?((?:(?!-----).*\n)*)"
+    r"-----BEGIN PGP SIGNATURE-----\n(?:(?!-----).*\n)*-----END PGP SIGNATURE-----"
+)
 
 
 def payload(part: Part) -> bytes:
@@ -595,8 +635,23 @@ def flowed(part: Part) -> str:
     text = content(part).replace("\r\n", "\n")
     if part.get_param("format") != "flowed":
         return text
-    # "-- " is a signature's mark and no flowed line.
-    return re.sub(r"(?m)^(?!(?:> ?)*-- $)(.*) \n(?!>|-- $|\n)", r"\1 ", text)
+    space = "" if str(part.get_param("delsp")).lower() == "yes" else " "
+    lines: list[str] = []
+    for line in text.split("\n"):
+        marks, before = QUOTES.match(line), lines[-1] if lines else ""
+        deep = marks[0] if marks else ""
+        # "-- " is a signature's mark and no flowed line.
+        goes_on = (
+            before.endswith(" ") and line.strip() and not {before[len(deep) :], line[len(deep) :]} & {"-- "}
+        )
+        if goes_on and (above := QUOTES.match(before)) and above[0].count(">") == deep.count(">"):
+            lines[-1] = before[:-1] + space + line[len(deep) :]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+QUOTES = re.compile("(?:> ?)*")
 
 
 def forwarded(mail: Part) -> Iterator[Part]:
@@ -702,7 +757,7 @@ HEAD_FROM = re.compile(r"(?i)\*?(?:From|Von|De|Da|Van|Från|差出人|发件人)
 HEAD_LINE = re.compile(
     r"(?i)\*?(?:From|Sent|Date|To|Från|Skickat|Till|Ämne|差出人|发件人|Cc|Bcc|Subject|Reply-To|Importance|Von|Gesendet|Datum|An|Betreff|De|Envoyé"
     r"|Date|À|Objet|Enviado(?: el)?|Fecha|Para|Asunto|Da|Inviato|Data|A|Oggetto|Van|Verzonden|Aan|Onderwerp"
-    r"|送信日時|宛先|件名|日時|发送时间|收件人|主题)\s?[:\uff1a]\*?(?:\s|$)"
+    r"|送信日時|宛先|件名|日時|发送时间|收件人|抄送|主题)\s?(?::\*?(?:\s|$)|\uff1a)"
 )
 
 
@@ -711,6 +766,9 @@ def unsigned(message: list[str], writer: str) -> str:
     lines = [line for line in message if not DEVICE.match(line.strip())]
     lines = lines[: next((n for n, line in enumerate(lines) if SIGNATURE.fullmatch(line)), len(lines))]
     lines = lines[: next((n for n, line in enumerate(lines) if n and NOTICE.match(line)), len(lines))]
+    lines = lines[
+        : next((n for n, line in enumerate(lines) if n and is_card(line, lines[n + 1 :])), len(lines))
+    ]
     for at in (n for n, line in enumerate(lines) if n and CLOSING.fullmatch(line.strip())):
         rest = [one.strip() for one in lines[at + 1 : at + 40] if one.strip()]
         short = len(rest) <= 12 and all(len(one) <= 90 and not LISTED.match(one) for one in rest)
@@ -719,6 +777,17 @@ def unsigned(message: list[str], writer: str) -> str:
             break
     lines = lines[: next((n for n in range(2, len(lines)) if signs_off(lines, n, writer)), len(lines))]
     return "\n".join(lines).strip()
+
+
+def is_card(line: str, below: list[str]) -> bool:
+    """Whether a line of signs parts a text from the writer's name, company and numbers, as in Japan."""
+    rest = [one for one in below if one.strip() and not CARD.fullmatch(one)]
+    short = 0 < len(rest) <= 12 and all(len(one) <= 60 for one in rest)
+    return bool(CARD.fullmatch(line)) and short and any(CONTACT.search(one) for one in rest)
+
+
+CARD = re.compile(r"[-=*_━─—＿◇◆☆★+~]{6,}\s*")
+CONTACT = re.compile(r"(?i)\b(?:tel|fax|mobile|www|https?)\b|[\w.]@[\w.]|\d{2,4}-\d{2,4}-\d{4}|〒|\+\d{2}")
 
 
 def signs_off(lines: list[str], at: int, writer: str) -> bool:
@@ -754,9 +823,14 @@ NOTICE = re.compile(
 CLOSING = re.compile(
     r"(?i)(?:(?:with |my )?(?:very )?(?:best|kind|kindest|warm|warmest)(?: (?:regards|wishes))?|regards|cheers"
     r"|(?:many |best )?thanks(?: again| in advance)?|thank you|thx|sincerely(?: yours)?|yours (?:sincerely|faithfully|truly)"
-    r"|all the best|br|mit freundlichen gr(?:ü|ue)(?:ß|ss)en|(?:(?:viele|beste|liebe|lieber|herzliche|freundliche) )?gr(?:uß|üße|uss|uesse)|mfg|vg|lg"
-    r"|(?:bien )?cordialement|bien à vous|(?:un )?saludos?(?: cordial(?:es)?)?|atentamente|cordiali saluti"
-    r"|met vriendelijke groet(?:en)?|med vänliga hälsningar|atenciosamente)[,.!]?"
+    r"|all the best|br|mit (?:freundlichen|besten|herzlichen|vielen|lieben) gr(?:ü|ue)(?:ß|ss)en(?: (?:aus|nach) .{2,30})?"
+    r"|(?:(?:viele|beste|liebe|lieber|herzliche|freundliche) )?gr(?:uß|üße|uss|uesse)(?: (?:aus|nach) .{2,30})?|mfg|vg|lg"
+    r"|(?:bien |très )?cordialement|bien à vous|(?:sincères|meilleures|cordiales) salutations|bonne (?:journée|soirée)"
+    r"|(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?|atentamente|(?:cordiali|distinti|un caro) salut[io]|saluti"
+    r"|(?:met )?(?:vriendelijke|hartelijke) groet(?:en)?|groeten|mvg|(?:med )?vänliga hälsningar|hälsningar"
+    r"|(?:med )?(?:venlig|vennlig) hilsen|mvh|(?:ystävällisin )?terveisin|pozdrawiam(?: serdecznie)?|z poważaniem"
+    r"|s pozdravem|üdvözlettel|cu stimă|saygılarım(?:ız)?la|iyi çalışmalar|с уважением|с наилучшими пожеланиями|з повагою"
+    r"|με εκτίμηση|בברכה|مع (?:أطيب )?التحي(?:ة|ات)|此致|敬礼|祝好|atenciosamente|cumprimentos)[,.!、，。]?"
 )
 
 
@@ -832,7 +906,7 @@ def from_html(text: str) -> str:
     # A cell's own blocks make no lines around it; then what stands between two lines is one end.
     cells = "\t".join(cell.strip(f"{BREAK} \n\u00a0") for cell in "".join(page.pieces).split("\t"))
     lines = re.sub(rf"(?:\n ?)?[{BREAK}{ROW}][{BREAK}{ROW}\t ]*", "\n", cells).split("\n")
-    rows = "\n".join(line.strip().replace("\t", " | ") for line in lines)
+    rows = "\n".join(re.sub("[ \u00a0]+", " ", line).strip().replace("\t", " | ") for line in lines)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"(?m)^- *\n+", "- ", rows)).strip()
 
 
