@@ -53,13 +53,13 @@ def saved(made: "docx.document.Document") -> bytes:
     return buffer.getvalue()
 
 
-def repacked(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """A docx with another main part."""
+def repacked(data: bytes, change: Callable[[bytes], bytes], part: str = "word/document.xml") -> bytes:
+    """A docx with another main part, or another of its parts."""
     buffer, old = io.BytesIO(), zipfile.ZipFile(io.BytesIO(data))
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
-            part = old.read(name)
-            new.writestr(name, change(part) if name == "word/document.xml" else part)
+            inside = old.read(name)
+            new.writestr(name, change(inside) if name == part else inside)
     return buffer.getvalue()
 
 
@@ -1052,6 +1052,50 @@ def test_a_document_says_what_one_sees(inside: str, text: str) -> None:
         document("a"), lambda _: main_part(f"<w:p><w:r><w:t>Goal:</w:t></w:r>{inside}</w:p>".encode())
     )
     assert text_of(data, "a.docx") == f"Goal:{text}"
+
+
+def body_said(inside: str) -> str:
+    """What is read of a document's body."""
+    return text_of(repacked(document("a"), lambda _: main_part(inside.encode())), "a.docx")
+
+
+def test_paragraphs_whose_parting_was_deleted_are_one() -> None:
+    deleted = '<w:pPr><w:rPr><w:del w:id="1"/></w:rPr></w:pPr>'
+    gone = f"<w:p>{deleted}<w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"
+    first = f"<w:p>{deleted}<w:r><w:t>joined</w:t></w:r></w:p>"
+    assert (
+        body_said(f'{gone}{first}<w:p><w:r><w:t xml:space="preserve"> again</w:t></w:r></w:p>')
+        == "joined again"
+    )
+
+
+def test_only_what_is_in_a_list_has_a_bullet() -> None:
+    numbered = '<w:p><w:pPr>{}<w:numPr><w:numId w:val="{}"/></w:numPr></w:pPr><w:r><w:t>{}</w:t></w:r></w:p>'
+    heading = '<w:pStyle w:val="Heading1"/>'
+    lines = (
+        numbered.format(heading, 1, "Goal") + numbered.format("", 1, "one") + numbered.format("", 0, "none")
+    )
+    assert body_said(lines) == "Goal\n- one\nnone"
+
+
+def test_a_table_of_contents_is_left_out_by_its_style() -> None:
+    line = '<w:p><w:pPr><w:pStyle w:val="TOC1"/></w:pPr><w:r><w:t>Goal</w:t><w:tab/><w:t>3</w:t></w:r></w:p>'
+    assert body_said(f"{line}<w:p><w:r><w:t>Goal</w:t></w:r></w:p>") == "Goal"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"application/vnd.ms-word.document.macroEnabled.main+xml",
+        b"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+    ],
+    ids=["macros", "template"],
+)
+def test_words_other_kinds_of_document_are_read(kind: bytes) -> None:
+    usual = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    data = repacked(document("Plan"), lambda part: part.replace(usual, kind), part="[Content_Types].xml")
+    assert kind in zipfile.ZipFile(io.BytesIO(data)).read("[Content_Types].xml")
+    assert text_of(data, "a.docx") == "Plan"
 
 
 def test_a_table_of_contents_is_left_out() -> None:

@@ -912,11 +912,17 @@ def from_html(text: str) -> str:
 
 # Documents
 
+OPEN = b"http://schemas.openxmlformats.org/"
 STRICT = b"http://purl.oclc.org/ooxml/"
+TYPE = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+# What python-docx knows by one name only: strict documents, those with macros, templates.
 NAMES = {
-    STRICT + b"wordprocessingml/main": b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
-    STRICT
-    + b"officeDocument/relationships": b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    STRICT + b"wordprocessingml/main": OPEN + b"wordprocessingml/2006/main",
+    STRICT + b"officeDocument/relationships": OPEN + b"officeDocument/2006/relationships",
+    STRICT + b"officeDocument/math": OPEN + b"officeDocument/2006/math",
+    b"application/vnd.ms-word.document.macroEnabled.main+xml": TYPE,
+    b"application/vnd.ms-word.template.macroEnabledTemplate.main+xml": TYPE,
+    TYPE.replace(b".document.main", b".template.main"): TYPE,
 }
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -924,7 +930,14 @@ GONE = frozenset(
     {f"{WORD}del", f"{WORD}moveFrom", f"{WORD}rt", FALLBACK}
 )  # the last but one says how it is read
 TEXTS = frozenset({f"{WORD}t", "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"})
-SIGNS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
+SIGNS = {
+    f"{WORD}tab": "\t",
+    f"{WORD}br": "\n",
+    f"{WORD}cr": "\n",
+    f"{WORD}noBreakHyphen": "-",
+    f"{WORD}ptab": "\t",
+    f"{WORD}sym": " ",
+}
 
 
 def read_docx(data: bytes) -> str:
@@ -953,32 +966,54 @@ def put_in_notes(document: Any, kind: str) -> None:  # noqa: ANN401  # python-do
 
 
 def usual(data: bytes) -> bytes:
-    """Return a docx in the names that python-docx knows; Word's "Strict Open XML" has others."""
+    """Return a docx in the names that python-docx knows."""
     old = zipfile.ZipFile(io.BytesIO(data))
-    if STRICT not in old.read("_rels/.rels"):
+    names = old.read("_rels/.rels") + old.read("[Content_Types].xml")
+    if not any(name in names for name in NAMES):
         return data
     with zipfile.ZipFile(made := io.BytesIO(), "w") as new:
         for entry in old.infolist():
             part = old.read(entry)
-            for strict, known in NAMES.items():
-                part = part.replace(strict, known)
+            for other, known in NAMES.items():
+                part = part.replace(other, known)
             new.writestr(entry.filename, part)
     return made.getvalue()
 
 
 def blocks(parent: Any) -> Iterator[str]:  # noqa: ANN401  # lxml's
     """Return paragraphs and tables in their order, what stands in content controls included."""
+    begun = ""  # of a paragraph whose end was deleted under tracking: the next one goes on with it
     for child in parent:
         if child.tag == f"{WORD}p":
-            style = child.find(f"{WORD}pPr/{WORD}pStyle")
-            listed = style is not None and re.match("List(?!Paragraph)", style.get(f"{WORD}val", ""))
-            bullet = listed or child.find(f"{WORD}pPr/{WORD}numPr") is not None
-            text = words(child).strip()
-            yield f"- {text}" if bullet and text else text
+            text = begun + words(child)
+            begun = text if child.find(f"{WORD}pPr/{WORD}rPr/{WORD}del") is not None else ""
+            if not begun and not CONTENTS.match(style_of(child)):
+                yield f"- {text.strip()}" if is_listed(child) and text.strip() else text.strip()
         elif child.tag == f"{WORD}tbl":
             yield from ("", *map(row_text, inside(child, f"{WORD}tr")), "")
         elif child.tag not in GONE and not is_filling(child):
             yield from blocks(child)
+    if begun:
+        yield begun.strip()
+
+
+def style_of(paragraph: Any) -> str:  # noqa: ANN401
+    style = paragraph.find(f"{WORD}pPr/{WORD}pStyle")
+    return "" if style is None else style.get(f"{WORD}val", "")
+
+
+def is_listed(paragraph: Any) -> bool:  # noqa: ANN401
+    """Whether it has a bullet or a number; a heading's number is none of a list."""
+    style, number = style_of(paragraph), paragraph.find(f"{WORD}pPr/{WORD}numPr")
+    none = number is not None and any(one.get(f"{WORD}val") == "0" for one in number.iter(f"{WORD}numId"))
+    if none or re.match("(?i)heading|berschrift|titre", style):
+        return False
+    return number is not None or bool(re.match("List(?!Paragraph)", style))
+
+
+CONTENTS = re.compile(
+    r"(?i)(?:toc|verzeichnis|tm|tdc|sommario)\d$"
+)  # the style of a line in a table of contents
 
 
 def row_text(row: Any) -> str:  # noqa: ANN401
