@@ -1148,16 +1148,79 @@ def test_a_word_that_a_pdf_breaks_is_one() -> None:
     assert text_of(pdf(text), "a.pdf") == text.replace("nego-\n", "nego")
 
 
-def test_what_was_filled_into_a_pdf_is_read() -> None:
-    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Customer:")))
-    field = "/FT /Tx /T (customer) /V (Hooli GmbH) /Type /Annot /Subtype /Widget /Rect [0 0 9 9]"
-    annotation = pypdf.generic.read_object(io.BytesIO(f"<< {field} >>".encode()), writer)
-    reference = writer._add_object(annotation)
-    writer.root_object[pypdf.generic.NameObject("/AcroForm")] = pypdf.generic.DictionaryObject(
-        {pypdf.generic.NameObject("/Fields"): pypdf.generic.ArrayObject([reference])}
-    )
+def test_a_compound_that_a_pdf_breaks_keeps_its_hyphen() -> None:
+    assert text_of(pdf("a state-of-the-\nart offer"), "a.pdf") == "a state-of-the-art offer"
+
+
+def placed(*pieces: tuple[int, int, str]) -> bytes:
+    """A PDF with each piece of text put to its place by itself."""
+    drawn = "".join(f"BT /F1 12 Tf 14 TL {x} {y} Td ({text}) Tj T* ET " for x, y, text in pieces)
+    return pdf("", stream=zlib.compress(drawn.encode()))
+
+
+def test_pieces_of_text_in_one_row_are_a_line() -> None:
+    cells = [(50, 700, "Item"), (200, 700, "Price"), (50, 680, "Licence"), (200, 680, "1,200")]
+    letters = [(50 + 8 * at, 660, letter) for at, letter in enumerate("Plan")]
+    counted = [(50, 640, "1."), (80, 640, "Renew"), (50, 620, "Left"), (50, 600, "below")]
+    lines = ["Item | Price", "Licence | 1,200", "Plan", "1. Renew", "Left", "below"]
+    assert text_of(placed(*cells, *letters, *counted), "a.pdf").split("\n") == lines
+
+
+def test_bullets_without_their_lines_go_off() -> None:
+    pieces = [(50, 700, "\\225"), (50, 680, "Price"), (50, 660, "\\225"), (50, 640, "\\225")]
+    assert text_of(placed(*pieces), "a.pdf") == "• Price"
+
+
+def changed(data: bytes, change: Callable[[pypdf.PdfWriter], None]) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    change(writer)
     writer.write(buffer := io.BytesIO())
-    assert text_of(buffer.getvalue(), "a.pdf") == "Customer:\n\ncustomer: Hooli GmbH"
+    return buffer.getvalue()
+
+
+def pdf_object(
+    writer: pypdf.PdfWriter, text: str, stream: bytes | None = None
+) -> pypdf.generic.IndirectObject:
+    made = pypdf.generic.read_object(io.BytesIO(text.encode()), writer)
+    if stream is not None:
+        made = pypdf.generic.StreamObject()
+        made.set_data(stream)
+    return writer._add_object(made)
+
+
+def test_a_font_that_brings_its_encoding_along_is_read() -> None:
+    codes = (
+        b"begincmap\n1 begincodespacerange\n<0000> <ffff>\nendcodespacerange\n2 begin%b\n%b\nend%b\nendcmap"
+    )
+
+    def own(writer: pypdf.PdfWriter) -> None:
+        name = pypdf.generic.NameObject
+        font = writer.pages[0]["/Resources"]["/Font"]["/F1"]
+        font[name("/Subtype")] = name("/Type0")
+        letters = codes % (b"bfchar", b"<13b4> <0041>\n<13b5> <0042>", b"bfchar")
+        font[name("/ToUnicode")] = pdf_object(writer, "null", letters)
+        numbers = codes % (b"cidchar", b"<13b4> 5044\n<13b5> 5045", b"cidchar")
+        font[name("/Encoding")] = pdf_object(writer, "null", numbers)
+
+    data = pdf("", stream=zlib.compress(b"BT /F1 12 Tf 50 700 Td <13b413b5> Tj ET"))
+    assert text_of(changed(data, own), "a.pdf") == "AB"
+
+
+def test_what_was_filled_into_a_pdf_is_read() -> None:
+    fields = [
+        "/FT /Tx /T (customer) /V (Hooli GmbH)",
+        "/FT /Ch /T (stage) /V (Negotiation)",
+        "/FT /Btn /T (agreed) /V /Yes",
+        "/FT /Btn /T (signed) /V /Off",
+    ]
+
+    def fill(writer: pypdf.PdfWriter) -> None:
+        name, place = pypdf.generic.NameObject, "/Type /Annot /Subtype /Widget /Rect [0 0 9 9]"
+        made = pypdf.generic.ArrayObject(pdf_object(writer, f"<< {field} {place} >>") for field in fields)
+        writer.root_object[name("/AcroForm")] = pypdf.generic.DictionaryObject({name("/Fields"): made})
+
+    text = text_of(changed(pdf("Customer:"), fill), "a.pdf")
+    assert text == "Customer:\n\ncustomer: Hooli GmbH\nstage: Negotiation\nagreed: yes"
 
 
 def test_a_pdf_that_anybody_may_read_is_read() -> None:
