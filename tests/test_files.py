@@ -326,6 +326,30 @@ def test_one_broken_line_spoils_no_calendar() -> None:
     assert text == "Subject: Call\n\nPrice"
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "BEGIN:VTIMEZONE\nTZID:X\nBEGIN:STANDARD\nTZOFFSETTO:soon\nEND:STANDARD\nEND:VTIMEZONE",
+        "nothing known",
+        "BEGIN:VTODO\nDUE:soon\nEND:VTODO",
+        "X-WR-RELCALID\u00e9:x",
+    ],
+    ids=["zone", "line", "task", "name"],
+)
+def test_one_broken_line_beside_the_events_spoils_no_calendar(broken: str) -> None:
+    data = calendar(
+        'SUMMARY:Call\nDTSTART:20260303T130000Z\nD\u00c9SCRIPTION:x\nDTSTART:20260303T130000Z\nX-A;B="c:d'
+    ).decode()
+    data = data.replace("BEGIN:VEVENT", broken.replace("\n", "\r\n") + "\r\nBEGIN:VEVENT")
+    assert text_of(data.encode(), "a.ics") == "Subject: Call\nWhen: Tuesday, 3 March 2026, 13:00 (UTC)"
+
+
+def test_an_agenda_that_was_not_folded_is_read() -> None:
+    assert text_of(calendar("SUMMARY:Call\nDESCRIPTION:Price\n- Term and notice"), "a.ics") == (
+        "Subject: Call\n\nPrice\n- Term and notice"
+    )
+
+
 def test_a_length_beyond_all_years_spoils_no_calendar() -> None:
     event = "SUMMARY:Call\nDTSTART:20260303T130000Z\nDURATION:P99999999D"
     assert "3 March 2026, 13:00 (UTC)" in text_of(calendar(event), "a.ics")
@@ -867,6 +891,16 @@ def parted(kind: str, *bodies: str) -> str:
     return text_of(mail(body, *heads), "a.eml").partition("\n\n")[2]
 
 
+@pytest.mark.parametrize("head", ["Cc: " + "(" * 5000, "Cc: Dana <a@b>, =?utf-8?q?"])
+def test_one_broken_head_spoils_no_mail(head: str) -> None:
+    assert text_of(mail("Ten.", head), "a.eml").endswith("\n\nTen.")
+
+
+def test_half_a_letter_goes_off() -> None:
+    heads = ("Content-Type: text/plain; charset=unicode_escape",)
+    assert text_of(mail("Ten\\ud800.", *heads), "a.eml").endswith("\n\nTen.")
+
+
 def test_all_parts_of_a_mail_are_read_and_of_alternatives_one() -> None:
     words, page = "Content-Type: text/plain\n\nTen.", "Content-Type: text/html\n\n<p>Or <b>nine</b>.</p>"
     assert parted("mixed", words, page) == "Ten.\n\nOr nine."
@@ -903,6 +937,10 @@ def test_a_mail_of_a_page_only_is_read_as_words() -> None:
 def html_said(page: str) -> str:
     """What stays of a mail that is a page only."""
     return text_of(mail(page, "Content-Type: text/html; charset=utf-8"), "mail.eml").partition("\n\n")[2]
+
+
+def test_a_marked_section_spoils_no_page() -> None:
+    assert html_said("<p>Ten<![if !supportLists]> per<![endif]> cent <![odd[</p>").startswith("Ten per cent")
 
 
 def test_a_page_has_the_lines_that_one_sees() -> None:
@@ -1341,8 +1379,9 @@ def test_a_kind_that_is_not_known_is_refused_unread(name: str) -> None:
         ("a.vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n" + b"a" * 1_100_000),
         ("a.docx", repacked(document("a"), lambda _: main_part(PARAGRAPH % (b"a" * 120_000_000)))),
         ("a.txt", b"a" * 6_000_000),
+        ("a.md", b"a " * 5_000_000),
     ],
-    ids=["calendar", "captions", "inflated", "text"],
+    ids=["calendar", "captions", "inflated", "text", "line"],
 )
 def test_a_file_too_large_is_refused(name: str, data: bytes) -> None:
     with pytest.raises(TooLarge):

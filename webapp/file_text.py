@@ -72,11 +72,12 @@ def text_of(data: bytes, ending: str) -> str:
         raise Refused("too_large")
     if kind not in ("docx", "pdf"):
         data = data.replace(b"\r\r\n", b"\r\n")  # what was saved as text twice on Windows
-    text = tidy(READERS[kind](data))
-    if not re.search(r"\w", text):
-        raise Refused("no_text")
+    text = READERS[kind](data)
     if len(text) > LONGEST_TEXT:
         raise Refused("too_much_text")
+    text = tidy(text)
+    if not re.search(r"\w", text):
+        raise Refused("no_text")
     return text
 
 
@@ -242,16 +243,40 @@ def events_of(data: bytes) -> list[str]:
     text = decode(data if wide else re.sub(rb"\r?\n[ \t]", b"", data)).lstrip("\ufeff \t\r\n")
     if "QUOTED-PRINTABLE" in text:
         text = re.sub(r"=\r?\n", "", text)
-    calendars = icalendar.Calendar.from_ical(text, multiple=True)
+    for kind in (icalendar.Calendar, icalendar.Todo, icalendar.Journal, icalendar.Alarm):
+        kind.ignore_exceptions = True  # as events do: one broken line spoils no calendar
+    calendars = icalendar.Calendar.from_ical(whole_lines(text), multiple=True)
     shown: list[str] = []
     for calendar in calendars:
         cancelled = str(calendar.get("METHOD", "")) == "CANCEL"
         for entry in calendar.walk():
-            for broken, _ in entry.errors:
+            for broken in filter(None, (name for name, _ in entry.errors)):
                 entry.pop(broken, None)
             if entry.name in ("VEVENT", "VTODO", "VJOURNAL"):
                 shown.append(event_text(entry, cancelled=cancelled))  # three loops in one
     return shown
+
+
+def whole_lines(text: str) -> str:
+    """Return a calendar's lines, with what some break without folding put to the line before.
+
+    The rules of time zones stay out: their names are enough, and a broken line in them would spoil the calendar.
+    """
+    lines: list[str] = []
+    zone = False
+    for line in re.split("\r\n|\r|\n", text):
+        zone = line.upper().startswith("BEGIN:VTIMEZONE") or zone
+        if zone:
+            zone = not line.upper().startswith("END:VTIMEZONE")
+        elif CONTENT_LINE.match(line):
+            lines.append(line)
+        elif line.strip() and lines and lines[-1].upper().startswith(WORDS):
+            lines[-1] += f"\\n{line}"
+    return "\r\n".join(lines)
+
+
+CONTENT_LINE = re.compile(r"[A-Za-z0-9.-]+[;:]")
+WORDS = ("DESCRIPTION", "SUMMARY", "COMMENT", "LOCATION", "X-ALT-DESC")
 
 
 def without_repetition(events: list[str]) -> Iterator[str]:
@@ -302,9 +327,13 @@ def unescaped(text: str) -> str:
     return re.sub(r"\\([\\;,])", r"\1", re.sub(r"\\[nN]", "\n", text))
 
 
+def one_of(value: Any) -> Any:  # noqa: ANN401
+    """Return the first of what may stand there more than once."""
+    return value[0] if isinstance(value, list) else value
+
+
 def first(entry: Any, name: str) -> str:  # noqa: ANN401
-    value = entry.get(name, "")
-    value = value[0] if isinstance(value, list) else value
+    value = one_of(entry.get(name, ""))
     text = str(value)
     if getattr(value, "params", {}).get("ENCODING", "").upper() == "QUOTED-PRINTABLE":  # vCalendar 1.0
         text = in_charset(quopri.decodestring(text.encode()), value.params.get("CHARSET"))
@@ -335,7 +364,7 @@ def when(event: Any) -> str:  # noqa: ANN401
     if not isinstance(start, datetime):
         last = (end or start) - timedelta(days=1)
         return day(start) if last <= start else f"{day(start)} to {day(last)}"
-    zone = event["DTSTART"].params.get("TZID", "") or ("UTC" if start.tzinfo else "")
+    zone = one_of(event["DTSTART"]).params.get("TZID", "") or ("UTC" if start.tzinfo else "")
     until = ""
     if isinstance(end, datetime):
         until = f" to {end:%H:%M}" if end.date() == start.date() else f" to {day(end)}, {end:%H:%M}"
@@ -344,7 +373,7 @@ def when(event: Any) -> str:  # noqa: ANN401
 
 def moment(event: Any, name: str) -> Any:  # noqa: ANN401  # a date or a datetime
     value = event.get(name)
-    found = getattr(value[0] if isinstance(value, list) else value, "dt", None)
+    found = getattr(one_of(value), "dt", None)
     return found if isinstance(found, date) else None
 
 
@@ -355,7 +384,7 @@ def day(at: date) -> str:
 def repeats(rule: Any) -> str:  # noqa: ANN401
     if not rule:
         return ""
-    rule = rule[0] if isinstance(rule, list) else rule
+    rule = one_of(rule)
     unit = UNITS.get(str(rule.get("FREQ", [""])[0]).upper(), "time")
     step = int(rule.get("INTERVAL", [1])[0])
     words = f"every {unit}" if step == 1 else f"every {step} {unit}s"
@@ -528,7 +557,11 @@ def parsed(data: bytes) -> EmailMessage:
     def head_as_written(name: str, value: str) -> BaseHeader:
         """Return one line of a head. Where it holds letters as they are, all of the mail tells their encoding."""
         raw = value.encode("utf-8", "surrogateescape")
-        return REGISTRY(name, value if value.isascii() and "\x1b" not in value else decode(raw, whole=data))
+        text = value if value.isascii() and "\x1b" not in value else decode(raw, whole=data)
+        try:
+            return REGISTRY(name, text)
+        except (AttributeError, IndexError, LookupError, TypeError, ValueError, RecursionError):
+            return REGISTRY("Unreadable", "")  # one broken head spoils no mail
 
     return message_from_bytes(data, policy=policy.default.clone(header_factory=head_as_written))
 
@@ -591,7 +624,8 @@ def body_of(mail: Part) -> str:
         bodies: list[str] = []
         for part in sorted(mail.iter_parts(), key=lambda part: part.get_content_type() == "text/html"):
             text = body_of(part)
-            if re.search(r"\w", text) and not any(bare(text) in bare(body) for body in bodies):
+            page = part.get_content_type() == "text/html"
+            if re.search(r"\w", text) and not (page and any(bare(text) in bare(body) for body in bodies)):
                 bodies.append(text)
         return "\n\n".join(bodies[:1] if mail.get_content_subtype() == "alternative" else bodies)
     if mail.is_attachment():
@@ -901,8 +935,9 @@ class PageText(HTMLParser):
 
 def from_html(text: str) -> str:
     page = PageText()
-    page.feed(text)
-    page.close()
+    with suppress(AssertionError):  # of marked sections that Python does not know
+        page.feed(re.sub(r"<!\[[^<>]{0,200}>", "", text))
+        page.close()
     # A cell's own blocks make no lines around it; then what stands between two lines is one end.
     cells = "\t".join(cell.strip(f"{BREAK} \n\u00a0") for cell in "".join(page.pieces).split("\t"))
     lines = re.sub(rf"(?:\n ?)?[{BREAK}{ROW}][{BREAK}{ROW}\t ]*", "\n", cells).split("\n")
@@ -1113,7 +1148,11 @@ def name_encodings(page: Any) -> None:  # noqa: ANN401
     resources = page["/Resources"] if "/Resources" in page else None  # noqa: SIM401  # `get` follows no reference
     fonts = resources["/Font"] if isinstance(resources, dict) and "/Font" in resources else None
     for font in (fonts[name] for name in fonts) if isinstance(fonts, dict) else ():
-        known = {"/Encoding", "/ToUnicode"} <= font.keys() and font.get("/Subtype") == "/Type0"
+        known = (
+            isinstance(font, dict)
+            and {"/Encoding", "/ToUnicode"} <= font.keys()
+            and font.get("/Subtype") == "/Type0"
+        )
         if known and isinstance(font["/Encoding"], StreamObject):
             font[NameObject("/Encoding")] = NameObject("/Identity-H")
 
@@ -1129,8 +1168,9 @@ def filled_in(reader: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
 
 
 def whole_word(parted: re.Match[str]) -> str:
-    """Return a word without the hyphen at a line's end, which is its own where it has others."""
-    return parted[1] + ("-" if "-" in parted[1] else "")
+    """Return what parts a word at a line's end: nothing, or the hyphen, which is its own where it has others."""
+    before = parted.string[max(parted.start() - 40, 0) : parted.start()]
+    return "-" if re.search(r"-[^\s-]+$", before) else ""
 
 
 def spelt(text: str) -> str:
@@ -1141,9 +1181,7 @@ def spelt(text: str) -> str:
 
 LIGATURES = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]")  # and the shapes of Arabic letters
 BULLET = re.compile(r"(?m)^[\ue000-\uf8ff][ \t]+")  # of the fonts Symbol and Wingdings
-HYPHEN = re.compile(
-    r"([^\s-]*(?:-[^\s-]+)*(?<=[^\W\d_]{2})) ?[-\u2010\u00ad]\n(?!(?:und|oder|bzw|and|or|et|ou)\b)(?=[^\W\d_A-Z])"
-)
+HYPHEN = re.compile(r"(?<=[^\W\d_]{2}) ?[-\u2010\u00ad]\n(?!(?:und|oder|bzw|and|or|et|ou)\b)(?=[^\W\d_A-Z])")
 EDGE = re.compile(  # a page's number, and what browsers print around a page
     r"(?i)(?:page|seite|página|pagina)\s*\d{1,4}(?:\s*(?:/|of|von|de|sur|di|van)\s*\d{1,4})?|[-–]\s*\d{1,4}\s*[-–]"
     r"|(?:https?|file)://\S+ \d+/\d+|\d{1,2}[./]\d{1,2}[./]\d{2,4}, \d{1,2}:\d{2}(?:\s[AP]M)?.{0,80}"
@@ -1315,7 +1353,7 @@ def is_joining(line: str) -> bool:
         return True
     return bool(
         re.match(
-            r"(?i)\W*(?:microsoft teams meeting|(?:.{0,80}\bscheduled|join) zoom meeting|join with google meet"
+            r"(?i)\W{0,20}(?:microsoft teams meeting|(?:.{0,80}\bscheduled|join) zoom meeting|join with google meet"
             r"|.{0,80}\binvites you to (?:join )?(?:this|a) webex meeting)\b",
             line,
         )
@@ -1379,7 +1417,7 @@ def codes_off(text: str) -> str:
 def tidy(text: str) -> str:
     """Return the text as one would have typed it."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ").replace("\u00ad", "")
-    text = re.sub("[\x00-\x08\x0b-\x1f\x7f\ufeff]", "", text)
+    text = re.sub("[\x00-\x08\x0b-\x1f\x7f\ufeff\ud800-\udfff]", "", text)
     text = codes_off(joined_off(text))
     lines = (line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
