@@ -17,6 +17,7 @@ from webapp.config import Settings
 WEBAPP = ROOT / "webapp"
 MODULES = sorted(WEBAPP.glob("*.py"))
 STORE = sorted((WEBAPP / "store").glob("*.py"))
+FILE_TEXT = sorted((WEBAPP / "file_text").glob("*.py"))
 SANDBOX = sorted((WEBAPP / "sandbox").rglob("*.py"))
 EVERYTHING = sorted({*WEBAPP.rglob("*.py"), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"})
 LOCKS = [
@@ -29,7 +30,6 @@ ID = "7d1c7c2e-5f0c-4d57-9a57-3f5a3f6f0a7e"
 
 # What stands at the bottom imports no sibling but these.
 BOTTOM = {
-    "file_text": set(),
     "files": set(),
     "addresses": set(),
     "appearance": set(),
@@ -46,10 +46,10 @@ HOMES = {
     "alembic": {"env", "store", "versions"},
     "authlib": {"oidc"},
     "brotli": {"static_files"},
-    "chardet": {"file_text"},
+    "chardet": {"encoding"},
     "cryptography": {"authorities"},
-    "docx": {"file_text"},
-    "icalendar": {"file_text"},
+    "docx": {"word"},
+    "icalendar": {"calendar"},
     "idna": {"addresses"},
     "joserfc": {"issuer", "keys", "oidc"},
     "gunicorn": {"bodies", "gunicorn.conf", "logs", "worker"},
@@ -58,13 +58,13 @@ HOMES = {
     "psycopg": {"config", "store"},  # which reads DATABASE_URL by the parsers that will use it
     "pydantic": {"config"},
     "pydantic_settings": {"config"},
-    "pypdf": {"file_text"},
+    "pypdf": {"pdf"},
     "pythonjsonlogger": {"logs"},
     "requests": {"exec_api", "issuer", "oidc", "transport"},
     "segno": {"links"},
     "sqlalchemy": {"config", "store", "versions"},
     "urllib3": {"transport"},
-    "webvtt": {"file_text"},
+    "webvtt": {"captions"},
     "wtforms": {"forms"},
 }
 
@@ -92,7 +92,7 @@ def imports(path: Path, within: ast.AST | None = None) -> Iterator[str]:
 
 def siblings(path: Path) -> set[str]:
     """The modules of `webapp` that a file imports."""
-    names = {module.stem for module in MODULES} | {"sandbox", "store"}
+    names = {module.stem for module in MODULES} | {"file_text", "sandbox", "store"}
     parts = [name.split(".") for name in imports(path)]
     return {name[1] for name in parts if name[0] == "webapp" and len(name) > 1 and name[1] in names}
 
@@ -110,9 +110,14 @@ def test_what_stands_at_the_bottom_imports_no_sibling(name: str) -> None:
     assert siblings(WEBAPP / f"{name}.py") <= BOTTOM[name]
 
 
-@pytest.mark.parametrize("path", STORE, ids=lambda path: path.stem)
-def test_the_store_imports_nothing_but_itself(path: Path) -> None:
-    assert siblings(path) <= {"store"}
+@pytest.mark.parametrize("path", [*STORE, *FILE_TEXT], ids=lambda path: path.stem)
+def test_the_store_and_the_reader_of_files_import_nothing_but_themselves(path: Path) -> None:
+    assert siblings(path) <= {path.parent.name}
+
+
+@pytest.mark.parametrize("path", [p for p in EVERYTHING if p not in FILE_TEXT], ids=lambda path: path.stem)
+def test_the_portal_never_loads_what_reads_files(path: Path) -> None:
+    assert "file_text" not in siblings(path)
 
 
 def test_nothing_imports_uphill() -> None:
@@ -120,13 +125,16 @@ def test_nothing_imports_uphill() -> None:
     assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
 
 
-def test_nothing_imports_uphill_in_the_store() -> None:
-    within = {path.stem: {name.split(".")[2] for name in imports(path) if _is_stored(name)} for path in STORE}
+@pytest.mark.parametrize("folder", [STORE, FILE_TEXT], ids=["store", "file_text"])
+def test_nothing_imports_uphill_in_a_folder(folder: list[Path]) -> None:
+    inside = f"webapp.{folder[0].parent.name}."
+    within = {
+        path.stem: {
+            name.split(".")[2] for name in imports(path) if name.startswith(inside) and name.count(".") > 2
+        }
+        for path in folder
+    }
     assert len(list(TopologicalSorter(within).static_order())) >= len(within)
-
-
-def _is_stored(name: str) -> bool:
-    return name.startswith("webapp.store.") and name.count(".") > 2
 
 
 @pytest.mark.parametrize("path", [p for p in EVERYTHING if p not in SANDBOX], ids=lambda path: path.stem)
@@ -150,8 +158,8 @@ def test_each_library_has_its_home(library: str) -> None:
     assert users <= HOMES[library]
 
 
-# A script for one file of one kind: it loads that kind's library alone, under its limits.
-AT_ONCE = [path for path in EVERYTHING if path.stem != "file_text"]
+# A process for one file of one kind: it loads that kind's library alone, under its limits.
+AT_ONCE = [path for path in EVERYTHING if path not in FILE_TEXT]
 # Most starts go without; at the top they would cost each a quarter of its time, and the memory for good.
 ONLY_WHERE_USED = ("alembic", "psycopg", "webapp.store.postgresql")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-SCRIPT = Path(__file__).with_name("file_text.py")
+SCRIPT = Path(__file__).parent / "file_text" / "__main__.py"
 PATIENCE = 10  # seconds, by the clock
 QUEUE = 15  # seconds that one waits for its turn
 # Two at a time on a machine, however many processes serve: a file takes a core and up to 256 MiB. A turn is

@@ -1,0 +1,6 @@
+"""What lines begin with, besides words."""
+
+import re
+
+QUOTED = re.compile(r"^(?:[ \t]?>)+[ \t]?")
+LISTED = re.compile(r"(?:\d{1,2}[.)]|[-*•–·])\s")
