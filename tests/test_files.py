@@ -252,6 +252,14 @@ def test_what_stands_right_above_a_link_stays_unless_it_names_it() -> None:
     assert text == "Subject: Call\n\nLet us talk about the price\n\nAsk for their password policy: who?"
 
 
+@pytest.mark.parametrize(
+    "line", ["Kick-off with Globex: {}", "Our call tomorrow ({})", "Price talk, moved: {}"]
+)
+def test_what_stands_before_a_link_stays_unless_it_names_it(line: str) -> None:
+    text = text_of(line.format("https://acme.zoom.us/j/1").encode(), "notes.txt")
+    assert text.strip("() :") == line.partition(":")[0].partition(" (")[0]
+
+
 def test_what_exchange_and_zimbra_put_above_an_agenda_goes_off() -> None:
     copy = "Objet : Call\\nLieu : Salle Bleue\\n\\n*~*~*~*~*~*~*~*~*~*\\n\\n"
     assert text_of(calendar(f"SUMMARY:Call\nDESCRIPTION:{copy}Price"), "a.ics") == "Subject: Call\n\nPrice"

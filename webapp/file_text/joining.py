@@ -63,6 +63,7 @@ JOIN_WORDS = (
     r"\bjoin|unir|únete|ingres|entrar|partecip|deelnem|beitret|teilnehm|rejoind|particip|dołącz|připoj|anslut|delta\b|deltag"
     "|bli med|liity|присоедин|войти|参加|加入|참가|참여|katıl|הצטרף|انضم"
 )
+NUMBER_WORDS = r"n[uúù]mer|numér|number|nummer|telefo|téléphon|номер|番号|号码|번호|einwahl|one-touch|\blink\b|google|\bmeet\b|\bsip\b|help|hilfe"
 INVITE_WORDS = "invit|lädt|convid|nodigt|zapras|приглаша|招待|邀请|邀請|초대|davet"
 PLANNED = "schedul|program|agend|geplan|planif|pianific|zaplan|запланир|安排|予約|予定|예약|planlan"
 JOINING_CODE = re.compile(
@@ -107,7 +108,7 @@ def is_machinery(line: str, rest: str, *, after: bool, before: bool) -> bool:
     bare = QUOTED.sub("", rest)
     if len(bare) > LONGEST_MACHINERY:
         return False
-    if rest != line and (not re.search(r"\w{3}", bare) or LABEL.fullmatch(bare)):
+    if rest != line and (not re.search(r"\w{3}", bare) or is_label(bare)):
         return True
     near = MACHINERY.fullmatch(bare) or RULES.fullmatch(bare) or CALLED_IN.fullmatch(bare)
     below = DIALLED.fullmatch(bare) or JOINING_CODE.fullmatch(bare) or RECORDED.fullmatch(bare)
@@ -115,7 +116,15 @@ def is_machinery(line: str, rest: str, *, after: bool, before: bool) -> bool:
 
 
 LONGEST_MACHINERY = 1000  # code points
-LABEL = re.compile(r"\W*[^.!?:：\n]{3,70}[:：(]\W*")
+LABEL = re.compile(r"\W*[^.!?:：\n]{3,70}[:：]\W*")
+
+
+def is_label(text: str) -> bool:
+    """Whether what stays before a link says only what it is for; "Kick-off with Globex:" is a subject."""
+    meeting = MEETING.search(text)
+    named = (meeting and JOIN.search(text)) or NUMBERS.search(text)
+    short = meeting and len(re.findall(r"\w+", text)) <= 2
+    return bool(LABEL.fullmatch(text) and (named or short))
 
 
 def is_caption(lines: list[str], rests: list[str], gone: list[bool], at: int) -> bool:
@@ -132,7 +141,7 @@ def is_caption(lines: list[str], rests: list[str], gone: list[bool], at: int) ->
 
 
 CAPTION = re.compile(r"[^\d.!?,;\n]{4,70}")
-MEETING, JOIN = re.compile(f"(?i){MEETING_WORDS}"), re.compile(f"(?i){JOIN_WORDS}")
+MEETING, JOIN, NUMBERS = (re.compile(f"(?i){words}") for words in (MEETING_WORDS, JOIN_WORDS, NUMBER_WORDS))
 
 
 def without_blocks(lines: list[str]) -> Iterator[str]:
