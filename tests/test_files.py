@@ -223,6 +223,15 @@ RECORDED = (
     "https://acme.webex.com/j.php?MTID=m\\n\\nIMPORTANT NOTICE: Please note that this Webex service allows audio and other "
     "information sent during the session to be recorded\\, which may be discoverable in a legal matter.\\n"
 )
+CHIME = (
+    "You have been invited to an online meeting\\, powered by Amazon Chime.\\n\\n1. Click to join the meeting: "
+    "https://chime.aws/123\\nMeeting ID: 1234 56 7890\\n\\n2. You can use your computer's microphone and speakers.\\n"
+    "One-click Mobile Dial-in (United States (1)): +1 206-462-5569\\,\\,123#\\nInternational: https://chime.aws/dial/\\n"
+)
+RINGCENTRAL = (
+    "Dana Lee is inviting you to a RingCentral Video meeting\\n\\nPlease join using this link:\\n"
+    "    https://v.ringcentral.com/join/123?pw=abc\\n\\nOne tap to join audio only:\\n    +16504191505\\,\\,123#\\n"
+)
 ONE_TOUCH = (
     "https://meet.goto.com/513\\n(For supported devices\\, tap a one-touch number below to join instantly.)\\n"
     "United States (Toll Free): 1 866 899 4679\\n- One-touch: tel:+18668994679\\,\\,513#\\n"
@@ -232,8 +241,18 @@ ONE_TOUCH = (
 
 @pytest.mark.parametrize(
     "joining",
-    [SPANISH, PORTUGUESE, JAPANESE, ITALIAN, GERMAN, RECORDED, ONE_TOUCH],
-    ids=["spanish", "portuguese", "japanese", "italian", "german", "recorded", "one-touch"],
+    [SPANISH, PORTUGUESE, JAPANESE, ITALIAN, GERMAN, RECORDED, CHIME, RINGCENTRAL, ONE_TOUCH],
+    ids=[
+        "spanish",
+        "portuguese",
+        "japanese",
+        "italian",
+        "german",
+        "recorded",
+        "chime",
+        "ringcentral",
+        "one-touch",
+    ],
 )
 def test_what_one_joins_by_goes_off_whatever_the_language(joining: str) -> None:
     event = f"SUMMARY:Call\nDESCRIPTION:1. Price\\n2. Term\\n\\n{joining}\\nBring: churn numbers."
@@ -770,6 +789,13 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "Le lun. 2 mars 2026 à 09:15, Dana Lee <dana@acme.example> a écrit :\n\n> ",
         "בתאריך 2 במרץ 2026 ב-9:15, Dana Lee <dana@acme.example>:\n\n> ",
         "02.03.2026 09:15, Dana Lee:\n> ",
+        "Den mån 2 mars 2026 kl 09:15 skrev Dana Lee <dana@acme.example>:\n\n> ",
+        "Op ma 2 mrt 2026 om 09:15 schreef Dana Lee <dana@acme.example>:\n\n> ",
+        "Dana Lee <dana@acme.example>, 2 Mar 2026 Pzt, 09:15 tarihinde şunu yazdı:\n\n> ",
+        "Od: Dana Lee <dana@acme.example>\nWysłano: 2 marca 2026 09:15\nDo: Omar\nTemat: Renewal\n\n",
+        "От: Dana Lee <dana@acme.example>\nОтправлено: 2 марта 2026 г. 9:15\nКому: Omar\nТема: Renewal\n\n",
+        "보낸 사람: Dana Lee <dana@acme.example>\n보낸 날짜: 2026년 3월 2일\n받는 사람: Omar\n제목: Renewal\n\n",
+        "De: Dana Lee <dana@acme.example>\nEnviado: segunda-feira, 2 de março\nPara: Omar\nAssunto: Renewal\n\n",
         "2026年3月2日(月) 9:15 Dana Lee <dana@acme.example>:\n\n> ",
         "-----Original Message-----\nFrom: Dana Lee\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
         "________________________________\nFrom: Dana Lee <dana@acme.example>\nSent: Monday\nTo: Omar\nSubject: Renewal\n\n",
@@ -787,6 +813,13 @@ def test_a_mail_gives_subject_people_date_and_words() -> None:
         "french",
         "hebrew",
         "dated",
+        "swedish",
+        "dutch",
+        "turkish",
+        "polish-outlook",
+        "russian-outlook",
+        "korean-outlook",
+        "portuguese-outlook",
         "japanese",
         "original",
         "outlook",

@@ -38,13 +38,14 @@ MACHINERY = re.compile(
     | composer\ le\ numéro.* | trouver\ un\ numéro.* | id\ de\ conférence\b{VALUE} | pour\ les\ organisateurs.* | vous\ avez\ besoin\ d.aide.*
     | id\.?\ de\ (?:la\ )?reunión\b{VALUE} | código\ de\ acceso\b{VALUE} | marcar\ (?:por|según|desde)\b.* | ¿?necesitas?\ ayuda.* | buscar\ un\ número.* | para\ organizadores.*
     | do\ not\ delete\ or\ change\b.* | if\ you\ are\ a\ host,\ click\b.{{0,60}} | .{{0,80}}\binvites\ you\ to\ (?:join\ )?(?:this|a)\ webex\ meeting.*
-    | .{{0,80}}\bis\ inviting\ you\ to\ a\ scheduled\ zoom\ meeting.* | (?:sip|h\.?323)(?:\W+(?=\S*[\d@])\S{{1,60}})?(?:\ \([^)]{{0,40}}\))?
+    | .{{0,80}}\bis\ inviting\ you\ to\ a\ (?:scheduled\ zoom|ringcentral\ video)\ meeting.*
+    | you\ have\ been\ invited\ to\ an\ online\ meeting\b.* | (?:\d\.\ )?you\ can\ use\ your\ computer's\ microphone\b.* | (?:sip|h\.?323)(?:\W+(?=\S*[\d@])\S{{1,60}})?(?:\ \([^)]{{0,40}}\))?
     | zoom(?:\ meeting)? | google\ meet | video\ call | facetime
     | location:\ this\ is\ a\b.{{0,40}}\bconference.* | you\ can\ join\ this\ meeting\ from\b.{{0,80}} | need\ to\ make\ changes\ to\ this\ event.* | (?:cancel|reschedule): | powered\ by\ calendly.*
     )[\W_]*"""
 )
 DIALLED = re.compile(
-    r"(?=.{0,80}[+#]|\D{0,40}(?:1[ -])?(?:\d{3}[ .-]){2}\d{4}\b|\D{0,40}(?:\d{1,3}\.){3}\d|\W{0,9}(?:\d{6,20}@|(?:tel|phone|mobile)\b))(?i:[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,40}:\s*(?=\+|1[ -]\(?\d{3}))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#+-]{6,}\D{0,60}(?:#.*)?)"
+    r"(?=.{0,80}[+#]|\D{0,40}(?:1[ -])?(?:\d{3}[ .-]){2}\d{4}\b|\D{0,40}(?:\d{1,3}\.){3}\d|\W{0,9}(?:\d{6,20}@|(?:tel|phone|mobile)\b))(?i:[\W_]*(?:(?:tel|phone|mobile|telefon)\b\W*|[^\W\d][\w .()'-]{0,60}:\s*(?=\+|1[ -]\(?\d{3}))?(?:\([A-Z]{2}\)\s*)?\+?\d[\d\s().,/*#+-]{6,}\D{0,60}(?:#.*)?)"
 )
 FAR = 40  # lines after a link for joining; no invitation is longer
 FRAME = re.compile(r"(?:>\s?)*(?:_{60,}|-::~[:~]{20,}-?|[~:\-]{30,})")
@@ -53,7 +54,7 @@ RULES = re.compile(r"[-_~=*:.…─━—\s]{3,}")
 CODE_WORDS = (
     "pass(?:code|wor[dt])|contraseña|código|senha|mot de passe|code (?:secret|d'accès)|codice|kenncode|zugriffscode"
     "|wachtwoord|toegangscode|hasło|kod dostępu|heslo|jelszó|parola|şifre|lösenord|adgangskode|passord|salasana"
-    "|пароль|код доступа|パスコード|パスワード|密码|密碼|암호|비밀번호|סיסמה|رمز المرور|kennnummer|会议号|會議號|회의 ?번호"
+    "|пароль|идентификатор|код доступа|パスコード|パスワード|密码|密碼|암호|비밀번호|סיסמה|رمز المرور|kennnummer|会议号|會議號|회의 ?번호"
 )
 MEETING_WORDS = (
     r"zoom|webex|\bteams\b|google meet|meeting|réunion|reuni[óã]o?n?\b|riunione|besprechung|vergadering|spotkani|schůzk"
@@ -63,7 +64,7 @@ JOIN_WORDS = (
     r"\bjoin|unir|únete|ingres|entrar|partecip|deelnem|beitret|teilnehm|rejoind|particip|dołącz|připoj|anslut|delta\b|deltag"
     "|bli med|liity|присоедин|войти|参加|加入|참가|참여|katıl|הצטרף|انضم"
 )
-NUMBER_WORDS = r"n[uúù]mer|numér|number|nummer|telefo|téléphon|номер|番号|号码|번호|einwahl|one-touch|\blink\b|google|\bmeet\b|\bsip\b|help|hilfe"
+NUMBER_WORDS = r"n[uúù]mer|numér|number|nummer|telefo|téléphon|номер|番号|号码|번호|einwahl|one-touch|\blink\b|google|\bmeet\b|\bsip\b|international|help|hilfe"
 INVITE_WORDS = "invit|lädt|convid|nodigt|zapras|приглаша|招待|邀请|邀請|초대|davet"
 PLANNED = "schedul|program|agend|geplan|planif|pianific|zaplan|запланир|安排|予約|予定|예약|planlan"
 JOINING_CODE = re.compile(
@@ -116,7 +117,7 @@ def is_machinery(line: str, rest: str, *, after: bool, before: bool) -> bool:
 
 
 LONGEST_MACHINERY = 1000  # code points
-LABEL = re.compile(r"\W*[^.!?:：\n]{3,70}[:：]\W*")
+LABEL = re.compile(r"\W*(?:\d[.)]\s)?[^.!?:：\n]{3,70}[:：]\W*")
 
 
 def is_label(text: str) -> bool:
@@ -135,12 +136,12 @@ def is_caption(lines: list[str], rests: list[str], gone: list[bool], at: int) ->
         return False
     if gone[at + 1]:
         numbers = bool(below) and DIALLED.fullmatch(below)
-        return bool(numbers or (MEETING.search(bare) and JOIN.search(bare)))
+        return bool(numbers or (JOIN.search(bare) and (MEETING.search(bare) or bare.endswith(":"))))
     following = next((n for n in range(at + 1, len(lines)) if lines[n].strip()), at)
     return bool(bare.endswith(":") and JOIN.search(bare) and gone[following])
 
 
-CAPTION = re.compile(r"[^\d.!?,;\n]{4,70}")
+CAPTION = re.compile(r"[^\d.!?,;\n]{4,90}")
 MEETING, JOIN, NUMBERS = (re.compile(f"(?i){words}") for words in (MEETING_WORDS, JOIN_WORDS, NUMBER_WORDS))
 
 

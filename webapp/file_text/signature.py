@@ -73,5 +73,5 @@ CLOSING = re.compile(
     r"|(?:met )?(?:vriendelijke|hartelijke) groet(?:en)?|groeten|mvg|(?:med )?vänliga hälsningar|hälsningar"
     r"|(?:med )?(?:venlig|vennlig) hilsen|mvh|(?:ystävällisin )?terveisin|pozdrawiam(?: serdecznie)?|z poważaniem"
     r"|s pozdravem|üdvözlettel|cu stimă|saygılarım(?:ız)?la|iyi çalışmalar|с уважением|с наилучшими пожеланиями|з повагою"
-    r"|με εκτίμηση|בברכה|مع (?:أطيب )?التحي(?:ة|ات)|此致|敬礼|祝好|atenciosamente|cumprimentos)[,.!、，。]?"
+    r"|με εκτίμηση|בברכה|مع (?:أطيب )?التحي(?:ة|ات)|감사합니다|此致|敬礼|祝好|atenciosamente|cumprimentos)[,.!、，。]?"
 )

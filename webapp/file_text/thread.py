@@ -71,16 +71,24 @@ def name_in(text: str) -> str:
 
 def name_after_date(text: str) -> str:
     """Return the name in `Mon, 2 March 2026 at 9:15 AM Dana Lee <dana@example.com>`."""
-    return name_in(
-        re.sub(
-            r"(?i)^.*\d{1,2}[:.h]\d{2}(?:\s?[AP]M)?\W*(?:Uhr|schrieb)?[^\w<]*", "", text.rpartition(",")[2]
-        )
-    )
+    addressed = re.search(r"([^,<>]*)<\s?[^<>\s]+@[^<>\s]+>", text)
+    named = addressed[0].lstrip(", ") if addressed else text.rpartition(",")[2]
+    date = r"(?i)^.*\d{1,2}[:.h]\d{2}(?:\s?[AP]M)?\W*(?:Uhr|schrieb|schreef|skrev)?[^\w<]*"
+    return name_in(re.sub(date, "", named))
 
 
+# What Outlook calls the lines of a head, in the languages that it speaks.
+FROM_WORDS = "From|Von|De|Da|Van|Från|Fra|Od|От|Від|Lähettäjä|Feladó|Kimden|Gönderen|Από|מאת|من|差出人|发件人|寄件者|보낸 사람"
+HEAD_WORDS = (
+    "Sent|Date|To|Cc|Bcc|Subject|Reply-To|Importance|Gesendet|Datum|An|Betreff|Envoyé|À|Objet|Enviad[oa](?: el| em)?|Fecha|Para|Asunto"
+    "|Assunto|Inviato|Data|A|Oggetto|Verzonden|Aan|Onderwerp|Skickat|Till|Ämne|Sendt|Til|Emne|Wysłano|Do|Temat|DW|Odesláno|Komu"
+    "|Předmět|Kopie|Отправлено|Дата|Кому|Копия|Тема|Lähetetty|Vastaanottaja|Aihe|Kopio|Elküldve|Címzett|Tárgy|Tarih|Kime|Konu"
+    "|Gönder(?:ilme|me) Tarihi|Στάλθηκε|Προς|Θέμα|נשלח|אל|נושא|送信日時|宛先|件名|日時|发送时间|收件人|抄送|主题|寄件日期|收件者|主旨"
+    "|보낸 날짜|받는 사람|참조|제목"
+)
 MAY_BE_HEAD = re.compile(
     r"(?i).{0,400}[:\uff1a]\s*$|[> \t]*(?:[-_=]{3}|begin forwarded|anfang der|\d{4}[年/-]|(?:on|am|le|el|il|op|em|den)\s"
-    r"|\*?(?:from|von|de|da|van|från|差出人|发件人|sent|date|subject|gesendet|datum|betreff|objet|asunto|oggetto)\s?[:\uff1a])"
+    rf"|\*?(?:{FROM_WORDS}|{HEAD_WORDS})\s?[:\uff1a])"
 )
 RULE = re.compile(
     r"[-_=\s]{3,}(?:[^\n]{4,60}?[-_=\s]{3,})?|Begin forwarded message:|Anfang der weitergeleiteten .*:"
@@ -88,15 +96,11 @@ RULE = re.compile(
 WORDS_OF_RULE = re.compile(r"(?i)message|nachricht|mail|mensaje|forwarded|weitergeleitet")
 WROTE = re.compile(
     r"(?:On|Am|Le|El|Il|Op|Em|Den)\s(?P<before>.{6,240}?)\s?"
-    r"(?:wrote|schrieb(?P<after>[^:]{0,120}(?:<[^>]*>)?)|a écrit|escribió|ha scritto|schreef.{0,120}|escreveu|skrev.{0,120})"
+    r"(?:wrote|(?:schrieb|schreef|skrev)(?P<after>[^:]{0,120}(?:<[^>]*>)?)|a écrit|escribió|ha scritto|escreveu)"
     r"\s?:|(?:\d{4}年|\d{4}-\d\d-\d\d|\d{4}/\d\d?/\d\d?).{3,120}<[^>]+>\s?[:\uff1a]"
 )
 # In other languages: a date with a time and an address, or such a line right above a quotation.
 WROTE_ANYHOW = re.compile(r".{3,160}\d{1,2}[:.h]\d{2}\b.{0,120}<[^<>\s]+@[^<>\s]+>.{0,40}[:\uff1a]")
 DATED = re.compile(r".{0,80}\d{1,2}[:.h]\d{2}\b.{2,120}[:\uff1a]")
-HEAD_FROM = re.compile(r"(?i)\*?(?:From|Von|De|Da|Van|Från|差出人|发件人)\s?[:\uff1a]\*?\s*(?=\S)")
-HEAD_LINE = re.compile(
-    r"(?i)\*?(?:From|Sent|Date|To|Från|Skickat|Till|Ämne|差出人|发件人|Cc|Bcc|Subject|Reply-To|Importance|Von|Gesendet|Datum|An|Betreff|De|Envoyé"
-    r"|Date|À|Objet|Enviado(?: el)?|Fecha|Para|Asunto|Da|Inviato|Data|A|Oggetto|Van|Verzonden|Aan|Onderwerp"
-    r"|送信日時|宛先|件名|日時|发送时间|收件人|抄送|主题)\s?(?::\*?(?:\s|$)|\uff1a)"
-)
+HEAD_FROM = re.compile(rf"(?i)\*?(?:{FROM_WORDS})\s?[:\uff1a]\*?\s*(?=\S)")
+HEAD_LINE = re.compile(rf"(?i)\*?(?:{FROM_WORDS}|{HEAD_WORDS})\s?(?::\*?(?:\s|$)|\uff1a)")
