@@ -14,7 +14,7 @@ from webapp import show
 from webapp.store import Store
 from webapp.store.migration import migrate
 from webapp.store.pace import Pacer
-from webapp.store.tables import Launch, Reason, SignIn
+from webapp.store.tables import Launch, Link, Reason, SignIn
 
 DAY = 24 * 3600
 
@@ -54,12 +54,13 @@ def test_erase_forgets_what_is_older_than_the_days_to_keep(shell: Shell, sqlite_
 def test_erase_forgets_one_person(shell: Shell, sqlite_store: Store) -> None:
     record(sqlite_store, DANA)
     record(sqlite_store, OMAR, days_ago=40)
+    sqlite_store.links.make(Link(person=DANA, email=DANA, title="Renewal", prompt="Talk", ask=False), "token")
 
     done = shell.run("erase", "--person", DANA.upper())
 
     assert (done.returncode, done.stdout) == (
         0,
-        "Erased 1 launch, 0 drafts and 0 shared texts of DA0A@ACME.EXAMPLE.\n",
+        "Erased 1 launch, 0 drafts and 1 shared text of DA0A@ACME.EXAMPLE.\n",
     )
     assert remaining(sqlite_store) == {OMAR}
 

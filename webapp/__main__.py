@@ -91,14 +91,17 @@ def _store(settings: Settings) -> Store:
 
 def _erase(store: Store, days: int, person: str | None) -> str:
     if person is None:
-        return f"Erased {_launches(store.erasing.older_than(days))} older than {days} days."
+        return (
+            f"Erased {_launches(store.erasing.older_than(days))} older than {_counted(days, 'day', 'days')}."
+        )
     return _erase_person(store, person)
 
 
 def _erase_person(store: Store, email: str) -> str:
     erased = store.erasing.person(email)
-    rest = f"{erased.drafts} drafts and {erased.links} shared texts"
-    said = f"Erased {_launches(erased.launches)}, {rest} of {email}."
+    drafts = _counted(erased.drafts, "draft", "drafts")
+    links = _counted(erased.links, "shared text", "shared texts")
+    said = f"Erased {_launches(erased.launches)}, {drafts} and {links} of {email}."
     if erased.under_way:
         said += f" {_launches(erased.under_way)} being created now: erased when the call to Exec ends."
     return said
@@ -106,7 +109,7 @@ def _erase_person(store: Store, email: str) -> str:
 
 def _sign_out(store: Store, person: str | None) -> str:
     ended = store.sign_ins.end_all() if person is None else store.sign_ins.end_of(person)
-    return f"Ended {'1 sign-in' if ended == 1 else f'{ended} sign-ins'}."
+    return f"Ended {_counted(ended, 'sign-in', 'sign-ins')}."
 
 
 def _resume(settings: Settings, store: Store) -> str:
@@ -125,7 +128,11 @@ def _backup(database: Database, path: Path) -> str:
 
 
 def _launches(count: int) -> str:
-    return "1 launch" if count == 1 else f"{count} launches"
+    return _counted(count, "launch", "launches")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 if __name__ == "__main__":

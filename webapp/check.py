@@ -184,7 +184,7 @@ def _keys(metadata: Mapping[str, Any], transport: Transport) -> Check:
         return Check("keys", False, "OIDC_ISSUER", str(error), "or let this machine reach jwks_uri")
     known = [key for key in keys or [] if isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP")]
     if known:
-        return Check("keys", True, "OIDC_ISSUER", f"{len(known)} signing keys")
+        return Check("keys", True, "OIDC_ISSUER", f"signing keys that can be used: {len(known)}")
     return Check(
         "keys", False, "OIDC_ISSUER", "jwks_uri holds no key that can be used", "or mend the provider"
     )
@@ -342,7 +342,7 @@ def _not_ours(settings: Settings, answer: Fetched) -> Check:
 
 def _proxies(settings: Settings, forwarded: object) -> Check:
     trusted = settings.trusted_proxies
-    found = f"{forwarded} proxies set X-Forwarded-For, {trusted} are trusted"
+    found = f"proxies that set X-Forwarded-For: {forwarded}; trusted: {trusted}"
     if forwarded == trusted:
         return Check("proxies", True, "TRUSTED_PROXIES", found)
     return Check("proxies", False, "TRUSTED_PROXIES", found, f"to {forwarded}")
