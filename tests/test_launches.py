@@ -268,7 +268,7 @@ def test_a_wait_of_hours_is_told_without_a_countdown(signed_in: FlaskClient, pag
     waiting = page(signed_in, wait(signed_in, text_with("[[429-day]]")))
 
     assert waiting.h1 == "Your scenario is waiting"
-    assert "It said when it takes new ones: at about" in waiting.main.words
+    assert "It takes new ones at about" in waiting.main.words
     assert not waiting.find(role="timer")
 
 
@@ -490,6 +490,22 @@ def test_a_person_over_their_own_limit_is_told_so(make_app: MakeApp, sign_in: Si
     goes_on = datetime.fromisoformat(waiting.main.find("time")[0].attrs["datetime"])
     assert 3500 < (goes_on - datetime.now(UTC)).total_seconds() <= 3601
     assert "This one goes on at about" in waiting.main.words
+
+
+def test_the_last_minutes_of_ones_own_limit_are_counted_down(
+    make_app: MakeApp, sign_in: SignIn, page: Fetch, store: Store
+) -> None:
+    client = make_app(creations_per_person_per_hour=1).test_client()
+    sign_in(client, next(people))
+    press(client, text_with())
+    with store.database.write() as db:
+        db.execute(update(Call).values(began=Call.began - 3400))
+
+    waiting = page(client, wait(client, text_with()))
+
+    assert "You have made your one scenario of this hour" in waiting.main.words
+    assert "Goes on in 3:" in waiting.main.words
+    assert "You are next." not in waiting.main.words  # it has no place, and the turn is nobody else's
 
 
 # --- One intention, one session
@@ -766,6 +782,20 @@ def test_a_refused_launch_leads_back_to_its_text(signed_in: FlaskClient, page: F
     form = page(signed_in, refused.link("Change the text and try again"))
     assert form.prompt == text
     assert form.fields["form_token"] != only_launch(store).form_token
+
+
+def test_a_text_that_was_not_at_fault_need_not_be_changed(
+    client: FlaskClient, sign_in: SignIn, page: Fetch, store: Store
+) -> None:
+    sign_in(client, "nina")
+    text = text_with()
+    press(client, text)
+
+    refused = page(client, f"/launches/{only_launch(store).id}")
+
+    assert "Ask for an invitation to Exec" in refused.main.words
+    for shown, words in ((refused, "Use the text again"), (page(client, "/launches"), "Use again")):
+        assert page(client, shown.link(words)).prompt == text
 
 
 @pytest.mark.parametrize("path", ["/launches/{id}", "/launches/{id}?go=1", "/?launch={id}"])
