@@ -42,6 +42,8 @@ OFF = {
     "valid-autocomplete": "without autocomplete=off a reload in Firefox brings an old token back",
     "meta-refresh": "without scripts a waiting launch and a board ask again; nothing is typed there",
 }
+A_WIDE_LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 70"><path d="M0 0h400v70H0z"/></svg>'
+MENU_IS_CUT = "[...document.querySelectorAll('header nav')].some(nav => nav.scrollWidth > nav.clientWidth)"
 FOR_A_SCREEN = "nav, button:not(.ticks button), .primary, input[type=file]"
 
 
@@ -83,8 +85,16 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(sandbox: Sandbox, around: str, directory: Path) -> Iterator[Portal]:
     admins = ",".join(f"{person}@acme.example" for person in ADMINS.values())
-    settings = {"FRAME_ANCESTORS": around, "SUPPORT_CONTACT": "help@acme.example", "ADMIN_EMAILS": admins}
-    with a_portal(sandbox, directory, ALLOWED_EMAIL_DOMAINS="acme.example", **settings) as portal:
+    (logo := directory / "logo.svg").write_text(A_WIDE_LOGO, encoding="utf-8")
+    settings = {
+        "ADMIN_EMAILS": admins,
+        "ALLOWED_EMAIL_DOMAINS": "acme.example",
+        "CREATIONS_PER_PERSON_PER_HOUR": "1000",
+        "FRAME_ANCESTORS": around,
+        "LOGO_FILE": str(logo),
+        "SUPPORT_CONTACT": "help@acme.example",
+    }
+    with a_portal(sandbox, directory, **settings) as portal:
         yield portal
 
 
@@ -304,12 +314,17 @@ def violations(tab: Page, options: dict[str, object] | None = None) -> list[str]
     ]
 
 
+def too_wide(tab: Page) -> list[str]:
+    """What does not fit into the window."""
+    return ["the page"] * overflows(tab) + ["the menu"] * tab.evaluate(MENU_IS_CUT)
+
+
 def at_twice_the_size(tab: Page) -> list[str]:
     """What WCAG 1.4.4 asks for, on a page of half the width."""
     size = tab.viewport_size
     tab.set_viewport_size({"width": 640, "height": 700})
     tab.evaluate("document.documentElement.style.fontSize = '200%'")
-    found = ["to be scrolled sideways"] if overflows(tab) else []
+    found = too_wide(tab)
     tab.evaluate("document.documentElement.style.fontSize = ''")
     tab.set_viewport_size(size or {"width": 1280, "height": 700})
     return found
@@ -365,7 +380,7 @@ def walk(
 def looked_at(tab: Page, name: str, width: str) -> dict[str, list[str]]:
     """What is wrong with a state, by how it was looked at."""
     tab.emulate_media(color_scheme="light")
-    found = {name: violations(tab), f"{name}, width": ["to be scrolled sideways"] if overflows(tab) else []}
+    found = {name: violations(tab), f"{name}, to be scrolled sideways": too_wide(tab)}
     if width == "wide":
         found[f"{name}, twice the size"] = at_twice_the_size(tab)
         found[f"{name}, on paper"] = on_paper(tab)
