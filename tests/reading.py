@@ -179,6 +179,8 @@ def _check_names(page: Page) -> None:
     for element in page.find("button") + page.find("a"):
         assert element.words or element.attrs.get("aria-label"), f"<{element.tag}> says nothing"
     assert all("alt" in image.attrs for image in page.find("img"))
+    for image in page.main.find("img"):  # the head's logo has its height from the style
+        assert {"width", "height"} <= image.attrs.keys(), "what stands below a picture moves when it arrives"
 
 
 def _check_nothing_inline(page: Page) -> None:

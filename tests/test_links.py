@@ -195,7 +195,9 @@ def test_the_page_to_project_has_code_address_title_and_board(maker: FlaskClient
     assert shown.one("img").attrs["src"] == f"{path}/qr.svg"
     address = f"{HOME}{address_of(maker, page, path)}".partition("://")[2]
     assert shown.one("p", class_="address").words == address
-    assert f"{address[:-10]}<wbr>{address[-10:]}" in shown.html  # never broken where it is read letter by letter
+    assert (
+        f"{address[:-10]}<wbr>{address[-10:]}" in shown.html
+    )  # never broken where it is read letter by letter
     assert shown.one(data_board="")
 
 

@@ -1172,6 +1172,7 @@ def pages(box: Sandbox, sign_in: SignIn) -> dict[str, requests.Response]:
 def test_every_page_says_what_it_is_and_refuses_framing(pages: dict[str, requests.Response]) -> None:
     for name, response in pages.items():
         assert "This is the sandbox: nothing here is real" in response.text, name
+        assert '<meta name="description"' in response.text, name
         assert response.headers["X-Frame-Options"] == "DENY", name
         assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin", name
         assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"], name
