@@ -55,6 +55,8 @@ def test_a_waiting_page_goes_on_by_itself(new_visitor: NewVisitor, scripts: bool
     visitor.arrive()
     visitor.press(f"{TEXT} [[500 x1]]")
     expect(visitor.tab.get_by_role("heading", level=1)).to_have_text("Your scenario is waiting")
+    # Only a script moves the bar; it would stand there empty.
+    expect(visitor.tab.locator("progress")).to_be_visible(visible=scripts)
     visitor.expect_studio(TEXT)
     assert len(visitor.sessions) == 1
 

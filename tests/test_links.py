@@ -228,6 +228,7 @@ def test_a_shared_text_stands_in_the_form_and_waits(
     assert "It has 2 blanks for you to fill in: [customer], [product]." in shown.main.words
     assert "data-send-now" not in shown.html
     assert "data-only-here" not in shown.html
+    assert not shown.find(data_starters="")  # it is what one starts from
     assert page(guest, shared.upper().replace("/S/", "/s/")).prompt == TEXT
     assert page(guest, shared).fields["form_token"] != shown.fields["form_token"]
     assert create(guest, shown) == 303
