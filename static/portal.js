@@ -222,14 +222,14 @@ class PromptForm {
     this.forgetErased(this.form.dataset.forget.split(" "));
     const fragment = takeFragment();
     if (this.before) this.restore();
-    if (fragment) this.takeLinked(fragment);
+    const linked = fragment ? this.takeLinked(fragment) : [];
     const brought = "brought" in this.form.dataset && !this.before ? this.copy() : null;
     if ("onlyHere" in this.form.dataset && !this.before) this.save();
     this.remember(this.before ?? {});
     const isFree = !("restricted" in document.documentElement.dataset); // tab.js
     if ("sendNow" in this.form.dataset && !this.before && isFree) this.form.requestSubmit();
     else if (brought && !isSame(brought.text, this.box.value)) this.offerAsItWas(brought.text);
-    else if (!this.saySent()) this.offerCopy();
+    else if (!this.saySent()) this.offerCopy(linked);
   }
 
   // Nor from this tab's history, where Back would find it.
@@ -255,20 +255,26 @@ class PromptForm {
     this.fill((this.copy() ?? this.before).text ?? this.box.value);
   }
 
+  // Return what is to be offered, for where nothing can be kept.
   takeLinked(text) {
-    if (clean(this.box.value)) return this.save({ token: crypto.randomUUID(), text });
+    if (clean(this.box.value)) {
+      const copy = { token: crypto.randomUUID(), text, at: Date.now() };
+      keepCopy(this.person, copy);
+      return [copy];
+    }
     this.fill(text);
     this.save();
     if (text.length === MOST_OF_A_FRAGMENT) this.offer("cut");
+    return [];
   }
 
   // A link followed where the form stands already: browsers load no page for it.
   linked() {
     const text = takeFragment();
     if (!text) return;
-    this.takeLinked(text);
+    const linked = this.takeLinked(text);
     this.remember();
-    this.offerCopy();
+    this.offerCopy(linked);
   }
 
   // Back from the studio: this was sent, and the portal has it.
@@ -280,8 +286,8 @@ class PromptForm {
     return true;
   }
 
-  offerCopy() {
-    const copy = copiesOf(this.person).find((one) => one.token !== this.token.value && !isSame(one.text, this.box.value));
+  offerCopy(linked) {
+    const copy = copiesOf(this.person).concat(linked).find((one) => one.token !== this.token.value && !isSame(one.text, this.box.value));
     if (!copy) return;
     const slots = { when: inWords(new Date(copy.at)), glimpse: glimpseOf(copy.text) };
     if (clean(this.box.value)) return this.offer("other", this.choicesOf(copy), slots);

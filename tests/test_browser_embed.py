@@ -695,6 +695,32 @@ def test_everything_works_without_scripts(world: World, engine: Engine) -> None:
         b.click(PRESS)
         in_studio(b, text)
         once(world, text)
+        long = new_text(" word" * 400)
+        be_signed_out(b)
+        b.open(f"{PORTAL}/?{urlencode({'prompt': long})}")
+        b.click(PRESS)
+        choose(b)
+        b.wait(lambda: b.title == REVIEW, "the form")
+        assert b.value("textarea") == long
+
+
+# Outside a frame
+
+
+@engines(Engine.FIREFOX, Engine.WEBKIT)
+def test_back_from_the_studio_says_what_was_sent(world: World, b: Browser) -> None:
+    be_signed_in(b)
+    text = new_text()
+    b.open(f"{PORTAL}/")
+    write(b, text)
+    b.click(PRESS)
+    in_studio(b, text)
+    b.script("setTimeout(() => history.back())")  # the driver's own Back has hung in WebKit
+    b.wait(lambda: "You sent this text at" in b.text("[data-offer]"), "what was sent")
+    assert b.value("textarea") == text
+    b.click(PRESS)
+    in_studio(b, text)
+    once(world, text)
 
 
 # An intranet on the internet, a portal inside the company

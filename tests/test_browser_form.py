@@ -397,6 +397,10 @@ def test_without_storage_the_form_still_works(new_visitor: NewVisitor) -> None:
     tab = visitor.arrive()
     box(tab).press_sequentially("Hello")
     expect(tab.locator("[data-count]")).to_have_text("5 of 10,000 characters")
+    tab.goto("/#p=Linked")
+    expect(box(tab)).to_have_value("Hello")
+    tab.get_by_role("button", name="Use it").click()
+    expect(box(tab)).to_have_value("Linked")
     visitor.press(TEXT)
     visitor.expect_studio(TEXT)
 
