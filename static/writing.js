@@ -86,16 +86,18 @@ class Ticks {
     return new RegExp(`^${line.trim()}|(?<!\\p{L})(?:${any})(?!\\p{L})`, "imu").test(text);
   }
 
-  // To the end of the part's line, which is put below the text if it is not there yet.
+  // To the end of the part's line, which is put below the text if it is not there yet: as if typed, so that the
+  // browser's own Undo takes it back.
   goTo(line) {
     const { box } = this.form;
+    box.focus();
     if (!new RegExp(`^${line.trim()}`, "im").test(box.value)) {
       const text = box.value.trimEnd();
-      this.form.change(text ? `${text}\n${line}` : line);
+      box.setSelectionRange(text.length, box.value.length);
+      document.execCommand("insertText", false, text ? `\n${line}` : line);
     }
     const start = box.value.search(new RegExp(`^${line.trim()}`, "im"));
     const end = box.value.indexOf("\n", start);
-    box.focus();
     box.setSelectionRange(...Array(2).fill(end < 0 ? box.value.length : end));
   }
 }

@@ -423,6 +423,10 @@ def test_ticks_show_what_the_text_seems_to_hold(visitor: Visitor) -> None:
     tab.keyboard.type("calm")
     expect(tab.get_by_role("button", name="Goal (in the text)")).to_be_visible()
     expect(box(tab)).to_have_value("I meet a buyer who is angry.\nGoal: calm")
+    for _ in range(9):  # a browser takes back a letter or a word at a time
+        if "Goal" in box(tab).input_value():
+            tab.keyboard.press("Control+z")
+    expect(box(tab)).to_have_value("I meet a buyer who is angry.")
 
 
 def test_an_example_holds_all_four_parts(visitor: Visitor) -> None:
