@@ -399,6 +399,7 @@ class PromptForm {
     problem.hidden = !text;
     find("a", problem).textContent = text;
     this.box.setAttribute("aria-invalid", String(Boolean(text)));
+    this.box.setAttribute("aria-describedby", `prompt-hint ${text && "prompt-error "}prompt-count`);
     if (text) problem.focus();
   }
 

@@ -612,11 +612,13 @@ def test_an_empty_box_is_answered_in_our_own_words(visitor: Visitor, text: str) 
     visitor.press(text)
     assert focused(tab) == "Nothing was sent yet Describe the meeting or the scenario first."
     expect(box(tab)).to_have_attribute("aria-invalid", "true")
+    expect(box(tab)).to_have_accessible_description(re.compile("Challenge.* scenario first. 0 of 10,000"))
     tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
     expect(box(tab)).to_be_focused()
     tab.keyboard.type("A talk")
     expect(tab.get_by_text("Nothing was sent yet")).to_be_hidden()
+    expect(box(tab)).not_to_have_accessible_description(re.compile("scenario first"))
     assert visitor.calls == []
 
 
