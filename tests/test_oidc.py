@@ -880,7 +880,7 @@ def test_what_the_portal_cannot_do_is_named(
     discovery(provider, **changes)
     answer = make_app(oidc_issuer=provider.issuer).test_client().get("/sign-in")
     assert answer.status_code == 503
-    assert "Trying again cures nothing" in answer.text
+    assert "A setting has to be changed first" in answer.text
     assert told in caplog.text
     assert "WARNING" in caplog.text
 

@@ -146,7 +146,7 @@ SHARED_TEXT = (
 BLANK_LEFT = "Somebody shared this text with you. It has a blank for you to fill in: {}."
 BLANKS_LEFT = "Somebody shared this text with you. It has {} blanks for you to fill in: {}."
 TOO_MANY_LINKS = Page(
-    "You share as many texts as one may",
+    "You cannot share more texts",
     "Your text is still here, and not shared. Withdraw one of your {most} shared texts first.",
 )
 NO_SUCH_LINK = Page(
@@ -159,7 +159,7 @@ LINK_WITHDRAWN = Page(
     "Whoever shared it took it back. Ask them for another one, or write your own.",
 )
 TOO_MANY_GUESSES = Page(
-    "Too many addresses that are none",
+    "Too many wrong addresses",
     "Wait a minute, then open the address again. Compare it letter by letter with what you were given.",
 )
 LINK_NOT_KEPT = Page("Nothing is shared yet", "You were not signed in any more. Press Share this text again.")
@@ -257,7 +257,8 @@ REFUSALS: dict[type[BaseException], Refusal] = {
     ProviderUnfit: Refusal(
         Page(
             "Sign-in is not set up right",
-            "Your company's sign-in service and the portal do not fit together. Trying again cures nothing.",
+            "Your company's sign-in service and the portal do not fit together. A setting has to be changed "
+            "first.",
             support=True,
         )
     ),
