@@ -272,11 +272,18 @@ def test_what_stands_right_above_a_link_stays_unless_it_names_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["Kick-off with Globex: {}", "Our call tomorrow ({})", "Price talk, moved: {}"]
+    ("line", "rest"),
+    [
+        ("Kick-off with Globex: {}", "Kick-off with Globex:"),
+        ("Price talk, moved: {}", "Price talk, moved:"),
+        ("Our call tomorrow ({})", "Our call tomorrow"),
+        ("Where: [Zoom]({}), 10:00", "Where: Zoom, 10:00"),
+        ("Price\n[Join Zoom Meeting]({})", "Price"),
+        ("Price\n[{0}]({0})", "Price"),
+    ],
 )
-def test_what_stands_before_a_link_stays_unless_it_names_it(line: str) -> None:
-    text = text_of(line.format("https://acme.zoom.us/j/1").encode(), "notes.txt")
-    assert text.strip("() :") == line.partition(":")[0].partition(" (")[0]
+def test_what_stands_beside_a_link_stays_unless_it_names_it(line: str, rest: str) -> None:
+    assert text_of(line.format("https://acme.zoom.us/j/1").encode(), "notes.md") == rest
 
 
 def test_what_exchange_and_zimbra_put_above_an_agenda_goes_off() -> None:
@@ -659,6 +666,11 @@ def test_a_name_on_a_line_of_its_own_is_a_speaker(name: str) -> None:
     cues = [one.format("Yes.") for one in name.split("|")]
     text = text_of(cued(*cues, kind="", comma=","), "a.srt")
     assert text.split("\n") == [one.replace("\n", ": ").replace("(", "").replace(")", "") for one in cues]
+
+
+def test_words_that_come_again_are_no_speaker() -> None:
+    data = cued("We are the best\nin price.", "We are the best\nin service.", "That is all.")
+    assert text_of(data, "a.vtt") == "We are the best in price. We are the best in service. That is all."
 
 
 def test_who_is_not_named_behind_two_arrows_is_somebody_else() -> None:

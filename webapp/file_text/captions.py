@@ -77,7 +77,11 @@ def names_above(cues: list[list[tuple[str, str]]]) -> dict[str, str]:
         cue[0][1]
         for last, cue in pairwise([[], *cues])
         # What rolls up stands at the end of the caption before.
-        if len(cue) > 1 and not cue[0][0] and cue[0] not in last[-1:] and TOP.fullmatch(cue[0][1])
+        if len(cue) > 1
+        and not cue[0][0]
+        and cue[0] not in last[-1:]
+        and TOP.fullmatch(cue[0][1])
+        and sounds_like_a_name(unbracketed(cue[0][1]))
     ]
     often = Counter(tops)
     each = len(tops) == len(cues) and (len(often) < len(tops) or all(top[0] in "([" for top in tops))

@@ -7,6 +7,10 @@ from urllib.parse import unquote
 from .marks import LISTED, QUOTED
 
 ADDRESS = re.compile(r"<?\[?(?:https?://|tel:|sips?:|www\.)[^\s<>\]]+\]?>?", re.IGNORECASE)
+LINK = re.compile(  # as Markdown writes it, or in brackets, or bare
+    rf"\[(?P<words>[^\]\n]{{0,100}})\]\(https?://[^\s)]{{1,2000}}\)|\(https?://[^\s()]{{1,2000}}\)|{ADDRESS.pattern}",
+    re.IGNORECASE,
+)
 MEETING_HOSTS = re.compile(
     r"(?i)teams\.(?:microsoft|live)\.com|dialin\.|aka\.ms/|\bzoom(?:gov)?\.(?:us|com)|meet\.google\.com|tel\.meet"
     r"|webex\.com|goto(?:meeting|meet)?\.(?:com|me)|meet\.jit\.si|whereby\.com|chime\.aws|facetime\.apple\.com"
@@ -90,7 +94,7 @@ def joined_off(text: str) -> str:
         return text
     lines = list(without_blocks(lines))
     marks = [at for at, line in enumerate(lines) if is_joining(line)]
-    rests = [ADDRESS.sub(lambda link: "" if is_joining(link[0]) else link[0], line) for line in lines]
+    rests = [LINK.sub(without_address, line) for line in lines]
     gone, last = [False] * len(lines), -FAR
     for at, line in enumerate(lines):
         while marks and marks[0] <= at:
@@ -102,6 +106,12 @@ def joined_off(text: str) -> str:
     for at in reversed(range(len(lines) - 1)):
         gone[at] = gone[at] or is_caption(lines, rests, gone, at)
     return "\n".join(rest for rest, off in zip(rests, gone, strict=True) if not off)
+
+
+def without_address(link: re.Match[str]) -> str:
+    """Return what a link says in words, if one joins a meeting by it, else the link."""
+    words = link["words"] or ""
+    return link[0] if not is_joining(link[0]) else "" if is_joining(words) else words
 
 
 def is_machinery(line: str, rest: str, *, after: bool, before: bool) -> bool:
