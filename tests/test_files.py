@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import subprocess
 import sys
 import zipfile
@@ -432,6 +433,12 @@ def test_numbers_far_from_a_link_stay() -> None:
 def test_a_series_says_how_it_repeats(rule: str, words: str) -> None:
     text = text_of(calendar(f"SUMMARY:Weekly\nDTSTART:20260303T130000Z\nRRULE:{rule}"), "a.ics")
     assert f"Repeats: {words}\n" in text + "\n"
+
+
+def test_a_series_is_told_and_never_counted_out() -> None:
+    rule = "FREQ=SECONDLY;COUNT=1000000"
+    text = text_of(calendar(f"SUMMARY:x\nDTSTART:20260303T130000Z\nRRULE:{rule}"), "a.ics")
+    assert text.endswith("every second, 1000000 times")
 
 
 def test_several_events_repeat_no_agenda() -> None:
@@ -1355,9 +1362,38 @@ def zipped(name: str) -> bytes:
     return buffer.getvalue()
 
 
+def lying(data: bytes, part: bytes = b"word/document.xml") -> bytes:
+    """A zip file that says of one part that it is small."""
+    changed = bytearray(data)
+    for mark, size, name in ((b"PK\x03\x04", 22, 30), (b"PK\x01\x02", 24, 46)):
+        at = changed.find(mark)
+        while at >= 0:
+            if changed[at + name : at + name + len(part)] == part:
+                changed[at + size : at + size + 4] = struct.pack("<I", 1000)
+            at = changed.find(mark, at + 4)
+    return bytes(changed)
+
+
+def overlapping(count: int) -> bytes:
+    """A zip file whose many parts are all the same bytes."""
+    name, raw = b"word/document.xml", bytes(1_000_000)
+    packed = zlib.compress(raw, 9, -15)
+    sizes = struct.pack("<IIIH", zlib.crc32(raw), len(packed), len(raw), len(name))
+    part = b"PK\x03\x04" + struct.pack("<5H", 20, 0, 8, 0, 0) + sizes + bytes(2) + name + packed
+    entry = b"PK\x01\x02" + struct.pack("<6H", 20, 20, 0, 8, 0, 0) + sizes + bytes(16) + name
+    end = struct.pack("<4H2IH", 0, 0, count, count, len(entry) * count, len(part), 0)
+    return part + entry * count + b"PK\x05\x06" + end
+
+
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
+        ("a.docx", lying(repacked(document("a"), lambda _: main_part(PARAGRAPH % (b"a" * 9**8)))), "broken"),
+        (
+            "a.pdf",
+            b"%PDF-1.4\nxref\n0 999999999\ntrailer << /Size 9 /Root 1 0 R >>\nstartxref\n9\n%%EOF",
+            "broken",
+        ),
         ("a.txt", b" \r\n", "empty"),
         ("a.pdf", b"", "empty"),
         ("a.pdf", pdf(""), "no_text"),
@@ -1433,8 +1469,9 @@ def test_a_kind_that_is_not_known_is_refused_unread(name: str) -> None:
         ("a.docx", repacked(document("a"), lambda _: main_part(PARAGRAPH % (b"a" * 120_000_000)))),
         ("a.txt", b"a" * 6_000_000),
         ("a.md", b"a " * 5_000_000),
+        ("a.docx", overlapping(200)),
     ],
-    ids=["calendar", "captions", "inflated", "text", "line"],
+    ids=["calendar", "captions", "inflated", "text", "line", "overlapping"],
 )
 def test_a_file_too_large_is_refused(name: str, data: bytes) -> None:
     with pytest.raises(TooLarge):
