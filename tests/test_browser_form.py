@@ -583,6 +583,15 @@ def test_the_form_weighs_little_and_is_whole_after_one_more_round_trip(visitor: 
     assert later == {"/static/writing.js", "/static/words.html"}
 
 
+def test_the_head_is_one_row_however_wide_the_window(visitor: Visitor) -> None:
+    tab = visitor.arrive()
+    for width in (320, 400, 720, 800, 1000, 1200):
+        tab.set_viewport_size({"width": width, "height": 700})
+        tops = "[...document.querySelectorAll('.bar > *')].map(one => one.getBoundingClientRect())"
+        rows = tab.evaluate(f"{tops}.map(one => one.top + one.height / 2)")
+        assert max(rows) - min(rows) < 10, width
+
+
 # What is counted
 
 
