@@ -643,7 +643,7 @@ def test_a_persons_launches_are_found_by_index(full_store: Store, ask: Callable[
     plan = plan_of(full_store, ask)
 
     assert "launches_of_person" in plan, plan
-    assert not re.search(r"Seq Scan|^SCAN", plan, re.MULTILINE), plan
+    assert not re.search(r"Seq Scan|SCAN launches", plan), plan  # a row of constants may be
 
 
 def test_a_full_table_hands_out_the_next_place_by_index(full_store: Store) -> None:
