@@ -53,7 +53,7 @@ HOMES = {
     "idna": {"addresses"},
     "joserfc": {"issuer", "keys", "oidc"},
     "gunicorn": {"bodies", "gunicorn.conf", "logs", "worker"},
-    "os": {"gunicorn.conf"},  # which asks it about forks; pydantic_settings reads the environment
+    "os": {"__main__", "gunicorn.conf"},  # a closed pipe, and forks; pydantic_settings reads the environment
     "prometheus_client": {"gunicorn.conf", "metrics"},
     "psycopg": {"config", "store"},  # which reads DATABASE_URL by the parsers that will use it
     "pydantic": {"config"},
