@@ -115,7 +115,7 @@ class Visitor:
         while True:
             try:
                 address = self.addresses[at % len(self.addresses)]
-                answer = self.http.get(f"{address}/", allow_redirects=False, timeout=30)
+                answer = self.http.get(f"{address}/", allow_redirects=False, timeout=120)
             except BROKEN:
                 at += 1
                 self._wait(0.3)
@@ -137,7 +137,7 @@ class Visitor:
                     self.addresses[at % len(self.addresses)] + path,
                     data=fields if method == "POST" else None,
                     allow_redirects=False,
-                    timeout=(5, 60),
+                    timeout=(60, 120),
                 )
             except BROKEN:  # Reload sends the same again
                 trip.broken.append(time.monotonic())

@@ -263,12 +263,12 @@ def test_the_database_gone_for_some_seconds(
         began = time.monotonic()
         with crashed(postgresql):
             time.sleep(4)
-            assert requests.get(f"{portal.url}/readyz", timeout=20).status_code == 503
+            assert requests.get(f"{portal.url}/readyz", timeout=60).status_code == 503
             assert requests.get(f"{portal.url}/healthz", timeout=60).status_code == 200
         away = time.monotonic() - began
         trips = [(v.person, trip.result()) for v, trip in zip(visitors, sent, strict=True)]
         assert portal.workers() == workers
-        wait_until(lambda: requests.get(f"{portal.url}/readyz", timeout=20).status_code == 200, "a new probe")
+        wait_until(lambda: requests.get(f"{portal.url}/readyz", timeout=60).status_code == 200, "a new probe")
     check_one_session_each(sandbox, texts, trips)
     told = [seconds for _, trip in trips for seconds in trip.refused]
     assert len(told) >= people / 4
@@ -351,7 +351,7 @@ def test_a_full_disk(
         sent = [send(visitor.press, forms[visitor.person]) for visitor in visitors[3:]]
         time.sleep(2)
         assert not any(trip.done() for trip in sent)
-        own = visitors[0].http.get(f"{portal.url}/launches", timeout=20)
+        own = visitors[0].http.get(f"{portal.url}/launches", timeout=60)
         assert own.status_code == 200
         for pid, limits in before.items():
             resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
