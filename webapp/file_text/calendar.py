@@ -72,7 +72,7 @@ def without_repetition(events: list[str]) -> Iterator[str]:
         known.add(agenda)
 
 
-def event_text(event: Any, *, cancelled: bool) -> str:  # noqa: ANN401  # icalendar's
+def event_text(event: Any, *, cancelled: bool) -> str:  # icalendar's
     lines = {
         "Subject": first(event, "SUMMARY"),
         "When": when(event),
@@ -111,12 +111,12 @@ def unescaped(text: str) -> str:
     return re.sub(r"\\([\\;,])", r"\1", re.sub(r"\\[nN]", "\n", text))
 
 
-def one_of(value: Any) -> Any:  # noqa: ANN401
+def one_of(value: Any) -> Any:
     """Return the first of what may stand there more than once."""
     return value[0] if isinstance(value, list) else value
 
 
-def first(entry: Any, name: str) -> str:  # noqa: ANN401
+def first(entry: Any, name: str) -> str:
     value = one_of(entry.get(name, ""))
     text = str(value)
     if getattr(value, "params", {}).get("ENCODING", "").upper() == "QUOTED-PRINTABLE":  # vCalendar 1.0
@@ -124,7 +124,7 @@ def first(entry: Any, name: str) -> str:  # noqa: ANN401
     return text.strip()
 
 
-def people(event: Any, name: str) -> Iterator[str]:  # noqa: ANN401
+def people(event: Any, name: str) -> Iterator[str]:
     found = event.get(name, [])
     for one in found if isinstance(found, list) else [found]:
         if one.params.get("CUTYPE", "").upper() not in ("ROOM", "RESOURCE"):
@@ -137,7 +137,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(every[:MOST_PEOPLE]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def when(event: Any) -> str:  # noqa: ANN401
+def when(event: Any) -> str:
     start, end = moment(event, "DTSTART"), moment(event, "DTEND") or moment(event, "DUE")
     if start is None:
         return f"until {day(end)}" if end else ""
@@ -155,7 +155,7 @@ def when(event: Any) -> str:  # noqa: ANN401
     return f"{day(start)}, {start:%H:%M}{until}" + (f" ({zone})" if zone else "")
 
 
-def moment(event: Any, name: str) -> Any:  # noqa: ANN401  # a date or a datetime
+def moment(event: Any, name: str) -> Any:  # a date or a datetime
     value = event.get(name)
     found = getattr(one_of(value), "dt", None)
     return found if isinstance(found, date) else None
@@ -165,7 +165,7 @@ def day(at: date) -> str:
     return f"{at:%A}, {at.day} {at:%B} {at.year}"
 
 
-def repeats(rule: Any) -> str:  # noqa: ANN401
+def repeats(rule: Any) -> str:
     if not rule:
         return ""
     rule = one_of(rule)

@@ -22,7 +22,7 @@ def read_pdf(data: bytes) -> str:
     return "\n\n".join(filter(None, (text, "\n".join(filled))))
 
 
-def page_text(page: Any) -> str:  # noqa: ANN401  # pypdf's
+def page_text(page: Any) -> str:  # pypdf's
     """Return what a page says. pypdf ends a line after each piece; those that stand in one row are one line."""
     name_encodings(page)
     pieces: list[str] = []
@@ -59,7 +59,7 @@ ALONE = re.compile(
 )  # a bullet; WeasyPrint's are last on a page
 
 
-def name_encodings(page: Any) -> None:  # noqa: ANN401
+def name_encodings(page: Any) -> None:
     """Name the encoding of fonts that bring it along, which pypdf takes for one of single bytes: WeasyPrint's."""
     from pypdf.generic import NameObject, StreamObject
 
@@ -75,7 +75,7 @@ def name_encodings(page: Any) -> None:  # noqa: ANN401
             font[NameObject("/Encoding")] = NameObject("/Identity-H")
 
 
-def filled_in(reader: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
+def filled_in(reader: Any) -> Iterator[tuple[str, str]]:
     """Return what was typed into a form, chosen, or ticked."""
     for name, field in (reader.get_fields() or {}).items():
         value = field.get("/V", "")

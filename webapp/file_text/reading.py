@@ -107,10 +107,6 @@ BEGINNINGS = {
 MAIL_HEAD = re.compile(r"(?:from \S+ [^\n]*\n|>from [^\n]*\n)?[\x21-\x39\x3b-\x7e]+:")
 
 
-def read_plain(data: bytes) -> str:
-    return decode(data)
-
-
 def tidy(text: str) -> str:
     """Return the text as one would have typed it."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ").replace("\u00ad", "")
@@ -124,8 +120,8 @@ READERS: dict[str, Callable[[bytes], str]] = {
     "ics": read_calendar,
     "vtt": read_captions,
     "srt": read_captions,
-    "txt": read_plain,
-    "md": read_plain,
+    "txt": decode,
+    "md": decode,
     "eml": read_mail,
     "docx": read_docx,
     "pdf": read_pdf,

@@ -43,7 +43,7 @@ def read_docx(data: bytes) -> str:
     return "\n".join(blocks(document.element.body))
 
 
-def put_in_notes(document: Any, kind: str) -> None:  # noqa: ANN401  # python-docx's, which knows no notes
+def put_in_notes(document: Any, kind: str) -> None:  # python-docx's, which knows no notes
     """Put each note into its reference, in brackets: there it says what it is about."""
     from docx.oxml import OxmlElement, parse_xml
 
@@ -74,7 +74,7 @@ def usual(data: bytes) -> bytes:
     return made.getvalue()
 
 
-def blocks(parent: Any) -> Iterator[str]:  # noqa: ANN401  # lxml's
+def blocks(parent: Any) -> Iterator[str]:  # lxml's
     """Return paragraphs and tables in their order, what stands in content controls included."""
     begun = ""  # of a paragraph whose end was deleted under tracking: the next one goes on with it
     for child in parent:
@@ -91,12 +91,12 @@ def blocks(parent: Any) -> Iterator[str]:  # noqa: ANN401  # lxml's
         yield begun.strip()
 
 
-def style_of(paragraph: Any) -> str:  # noqa: ANN401
+def style_of(paragraph: Any) -> str:
     style = paragraph.find(f"{WORD}pPr/{WORD}pStyle")
     return "" if style is None else style.get(f"{WORD}val", "")
 
 
-def is_listed(paragraph: Any) -> bool:  # noqa: ANN401
+def is_listed(paragraph: Any) -> bool:
     """Whether it has a bullet or a number; a heading's number is none of a list."""
     style, number = style_of(paragraph), paragraph.find(f"{WORD}pPr/{WORD}numPr")
     none = number is not None and any(one.get(f"{WORD}val") == "0" for one in number.iter(f"{WORD}numId"))
@@ -110,12 +110,12 @@ CONTENTS = re.compile(
 )  # the style of a line in a table of contents
 
 
-def row_text(row: Any) -> str:  # noqa: ANN401
+def row_text(row: Any) -> str:
     cells = (" ".join(" ".join(blocks(cell)).split()) for cell in inside(row, f"{WORD}tc"))
     return " | ".join(filter(None, cells))
 
 
-def inside(parent: Any, tag: str) -> Iterator[Any]:  # noqa: ANN401
+def inside(parent: Any, tag: str) -> Iterator[Any]:
     """Return the rows of a table or the cells of a row, those in content controls too, no inner table's."""
     for child in parent:
         if child.tag == tag:
@@ -124,7 +124,7 @@ def inside(parent: Any, tag: str) -> Iterator[Any]:  # noqa: ANN401
             yield from inside(child, tag)
 
 
-def words(element: Any) -> str:  # noqa: ANN401
+def words(element: Any) -> str:
     """Return what a paragraph says now: what was deleted or moved away under tracking is gone."""
     said = []
     for child in element:
@@ -139,12 +139,12 @@ def words(element: Any) -> str:  # noqa: ANN401
     return "".join(said)
 
 
-def is_hidden(run: Any) -> bool:  # noqa: ANN401
+def is_hidden(run: Any) -> bool:
     mark = run.find(f"{WORD}rPr/{WORD}vanish")
     return mark is not None and mark.get(f"{WORD}val", "on") not in ("0", "false", "off")
 
 
-def is_filling(control: Any) -> bool:  # noqa: ANN401
+def is_filling(control: Any) -> bool:
     """Whether a content control holds Word's own words: "Click here to enter text", or the table of contents."""
     gallery = control.find(f"{WORD}sdtPr/{WORD}docPartObj/{WORD}docPartGallery")
     contents = gallery is not None and gallery.get(f"{WORD}val") == "Table of Contents"
