@@ -126,11 +126,11 @@ def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 def free_port() -> int:
     """A port on loopback that nobody uses."""
-    for port in NEXT_PORTS:
+    while True:
+        port = next(NEXT_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise AssertionError
 
 
 def hold_port() -> socket.socket:
@@ -200,14 +200,14 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def run_sandbox(log: Path, *options: str) -> Iterator[Sandbox]:
-    """A sandbox without limits, with the portals of the test client and of `portal` registered."""
+def run_sandbox(log: Path, *options: str, limited: bool = False) -> Iterator[Sandbox]:
+    """A sandbox, `limited` as the vendor is or not, with the portals of the test client and of `portal`."""
     port = free_port()
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(hold_port()) for _ in range(PORTALS_AT_ONCE)]
         ports = [int(one.getsockname()[1]) for one in held]
         command = [sys.executable, "-m", "webapp.sandbox", "serve", "--port", str(port), *options]
-        for limit in ("creations-per-minute", "requests-per-minute", "requests-per-day"):
+        for limit in () if limited else ("creations-per-minute", "requests-per-minute", "requests-per-day"):
             command += [f"--{limit}", "0"]
         behind_proxies = (f"https://localhost:{port}/scenarios" for port in ports)
         for portal in (*PUBLIC_URLS, *(f"http://localhost:{port}" for port in ports), *behind_proxies):

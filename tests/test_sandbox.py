@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -1156,7 +1156,10 @@ class Page(HTMLParser):
 @pytest.fixture
 def pages(box: Sandbox, sign_in: SignIn) -> dict[str, requests.Response]:
     session = box.create().json()
-    get: Callable[[str], requests.Response] = lambda path: requests.get(box.url + path, timeout=60)  # noqa: E731
+
+    def get(path: str) -> requests.Response:
+        return requests.get(box.url + path, timeout=60)
+
     return {
         "first": get("/"),
         "requests": get("/sandbox/requests"),

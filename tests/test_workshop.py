@@ -2,14 +2,12 @@
 
 import contextlib
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Sandbox, answers, end, free_port, inherited, portal_values, wait_until
+from conftest import Sandbox, portal_values, run_sandbox
 from faults_people import Instance, Trip, Visitor, cookie_of, serving, store_of
 
 pytestmark = pytest.mark.slow
@@ -21,17 +19,8 @@ LONGEST = 300  # seconds; forty at ten a minute take a little more than three mi
 @pytest.fixture
 def limited_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox with the vendor's own limits: ten creations a minute."""
-    port = free_port()
-    command = [sys.executable, "-m", "webapp.sandbox", "serve", "--port", str(port)]
-    with (tmp_path / "sandbox.log").open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=inherited(), stdout=output, stderr=output)
-    try:
-        running = Sandbox(f"http://127.0.0.1:{port}", [])
-        wait_until(lambda: answers(running.url), "the sandbox")
+    with run_sandbox(tmp_path / "sandbox.log", limited=True) as running:
         yield running
-        running.http.close()
-    finally:
-        end(process)
 
 
 def hold(portal: Instance, sandbox: Sandbox) -> list[Trip]:
@@ -67,7 +56,7 @@ def calls_in(database: Path) -> list[dict[str, float]]:
 def test_a_workshop_of_forty_arrives_in_order_within_the_limit(
     limited_sandbox: Sandbox, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    port, database = free_port(), tmp_path / "portal.sqlite"
+    port, database = limited_sandbox.portal_ports[0], tmp_path / "portal.sqlite"
     environment = portal_values(limited_sandbox, port, f"sqlite:///{database}")
     with serving(Instance(port, environment, tmp_path)) as [portal]:
         trips = hold(portal, limited_sandbox)
@@ -85,8 +74,10 @@ def test_a_workshop_of_forty_arrives_in_order_within_the_limit(
     for times in (began, arrived):
         assert all(later - earlier > 60 for earlier, later in zip(times, times[10:], strict=False))
 
-    # Ten may go in the same moment, in any order; nobody goes before ten who came before.
     recorded = [call["recorded"] for call in calls]
+    assert max(recorded) < began[10], "somebody had not pressed when the second ten went"
+
+    # Ten may go in the same moment, in any order; nobody goes before ten who came before.
     in_turn = sorted(recorded)
     tens = range(0, PEOPLE, 10)
     assert [sorted(recorded[n : n + 10]) for n in tens] == [in_turn[n : n + 10] for n in tens]
